@@ -19,6 +19,11 @@
 //! Whatever comes from outside (packets, files, ids, JSON) may be anything: it yields a typed error, never a panic.
 //! Each module that can fail differently has its own error; each answers `kind()` ([`ErrorKind`]).
 
+#![cfg_attr(
+    test,
+    expect(clippy::cast_possible_truncation, reason = "tests choose their numbers")
+)]
+
 pub mod codec;
 mod error;
 pub mod frame;

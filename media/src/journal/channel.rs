@@ -27,6 +27,8 @@ pub enum Topic {
     Data,
     /// `/room/transcript`: [`TranscriptSegment`](super::TranscriptSegment) as JSON.
     Transcript,
+    /// Any other: written by a later version, or by somebody else. Readers pass it on or leave it.
+    Other(Box<str>),
 }
 
 impl Topic {
@@ -36,6 +38,7 @@ impl Topic {
             Self::Rtp(_) => "rtp",
             Self::Rtcp(_) => "rtcp",
             Self::Events | Self::Chat | Self::Data | Self::Transcript => "json",
+            Self::Other(_) => "",
         }
     }
 
@@ -57,31 +60,33 @@ impl fmt::Display for Topic {
             Self::Chat => f.write_str("/room/chat"),
             Self::Data => f.write_str("/room/data"),
             Self::Transcript => f.write_str("/room/transcript"),
+            Self::Other(topic) => f.write_str(topic),
         }
     }
 }
 
-impl FromStr for Topic {
-    type Err = ChannelError;
-
-    fn from_str(text: &str) -> Result<Self, ChannelError> {
-        let unknown = || ChannelError::UnknownTopic(text.chars().take(100).collect());
-        Ok(match text {
+impl From<&str> for Topic {
+    /// Every topic reads as something: what is not ours is [`Topic::Other`].
+    fn from(text: &str) -> Self {
+        match text {
             "/room/events" => Self::Events,
             "/room/chat" => Self::Chat,
             "/room/data" => Self::Data,
             "/room/transcript" => Self::Transcript,
-            _ => {
-                let rest = text.strip_prefix("/track/").ok_or_else(unknown)?;
-                let (track, of) = rest.split_once('/').ok_or_else(unknown)?;
-                let track = TrackSid::new(track).map_err(|source| ChannelError::Id { key: "topic", source })?;
-                match of {
-                    "rtp" => Self::Rtp(track),
-                    "rtcp" => Self::Rtcp(track),
-                    _ => return Err(unknown()),
-                }
-            }
-        })
+            _ => Self::of_track(text).unwrap_or_else(|| Self::Other(text.into())),
+        }
+    }
+}
+
+impl Topic {
+    fn of_track(text: &str) -> Option<Self> {
+        let (track, of) = text.strip_prefix("/track/")?.split_once('/')?;
+        let track = TrackSid::new(track).ok()?;
+        match of {
+            "rtp" => Some(Self::Rtp(track)),
+            "rtcp" => Some(Self::Rtcp(track)),
+            _ => None,
+        }
     }
 }
 
@@ -311,17 +316,23 @@ pub struct Channel {
     pub topic: Topic,
     /// Present for [`Topic::Rtp`] and [`Topic::Rtcp`].
     pub track: Option<TrackChannel>,
+    /// As it stands in the file.
+    pub(super) record: mcap::records::Channel,
 }
 
 impl Channel {
-    /// From what MCAP keeps of a channel.
-    pub fn from_mcap(id: u16, topic: &str, metadata: &BTreeMap<String, String>) -> Result<Self, ChannelError> {
-        let topic: Topic = topic.parse()?;
+    pub(super) fn from_record(record: mcap::records::Channel) -> Result<Self, ChannelError> {
+        let topic = Topic::from(record.topic.as_str());
         let track = match topic.track() {
-            Some(track) => Some(TrackChannel::from_metadata(track.clone(), metadata)?),
+            Some(track) => Some(TrackChannel::from_metadata(track.clone(), &record.metadata)?),
             None => None,
         };
-        Ok(Self { id, topic, track })
+        Ok(Self {
+            id: record.id,
+            topic,
+            track,
+            record,
+        })
     }
 }
 
@@ -329,8 +340,6 @@ impl Channel {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChannelError {
-    #[error("`{0}` is not a topic of a journal")]
-    UnknownTopic(String),
     #[error("the channel's metadata lacks `{0}`")]
     MissingKey(&'static str),
     #[error("the channel's `{0}` makes no sense")]
@@ -341,10 +350,7 @@ pub enum ChannelError {
 
 impl ChannelError {
     pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::UnknownTopic(_) => ErrorKind::Unsupported,
-            Self::MissingKey(_) | Self::BadValue(_) | Self::Id { .. } => ErrorKind::Corrupt,
-        }
+        ErrorKind::Corrupt
     }
 }
 
@@ -392,12 +398,12 @@ pub(crate) mod tests {
             Topic::Data,
             Topic::Transcript,
         ] {
-            assert_eq!(topic.to_string().parse(), Ok(topic));
+            assert_eq!(Topic::from(topic.to_string().as_str()), topic);
         }
     }
 
     #[test]
-    fn foreign_topics_are_refused() {
+    fn foreign_topics_are_others() {
         for foreign in [
             "",
             "/",
@@ -406,10 +412,10 @@ pub(crate) mod tests {
             "/track/TR_x",
             "/track//rtp",
             "/track/TR_x/rtp/",
+            "/track/../rtp",
             "/tf",
-            "room/events",
         ] {
-            assert!(foreign.parse::<Topic>().is_err(), "{foreign}");
+            assert_eq!(Topic::from(foreign), Topic::Other(foreign.into()));
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Encryption, TrackSource};
+use super::{Encryption, Topic, TrackSource};
 use crate::{
     codec::{Dims, MediaKind},
     ids::{ParticipantIdentity, ParticipantSid, RecordingId, RoomName, RoomSid, SegmentIndex, TrackSid},
@@ -270,6 +270,10 @@ pub enum ParticipantKind {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent grants, as the token lists them"
+)]
 pub struct Permissions {
     pub can_publish: bool,
     pub can_subscribe: bool,
@@ -394,6 +398,32 @@ pub struct TranscriptSegment {
     /// False while the engine may still change its mind.
     #[serde(rename = "final")]
     pub is_final: bool,
+}
+
+/// What a JSON channel of the room carries.
+pub trait RoomMessage: Serialize {
+    /// The channel it belongs on.
+    const TOPIC: Topic;
+}
+
+impl RoomMessage for RoomEvent {
+    const TOPIC: Topic = Topic::Events;
+}
+
+impl RoomMessage for ChatMessage {
+    const TOPIC: Topic = Topic::Chat;
+}
+
+impl RoomMessage for DataMessage {
+    const TOPIC: Topic = Topic::Data;
+}
+
+impl RoomMessage for StreamMessage {
+    const TOPIC: Topic = Topic::Data;
+}
+
+impl RoomMessage for TranscriptSegment {
+    const TOPIC: Topic = Topic::Transcript;
 }
 
 fn to_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
