@@ -29,6 +29,7 @@ mod error;
 pub mod frame;
 pub mod ids;
 pub mod journal;
+pub mod rtp;
 pub mod time;
 
 pub use error::ErrorKind;

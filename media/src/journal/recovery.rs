@@ -37,10 +37,7 @@ pub fn recover(input: impl Read) -> io::Result<Recovery> {
     while let Some(chunk) = reader.next_chunk()? {
         index.add(&chunk, reader.channel_map());
     }
-    let tail = reader
-        .tail()
-        .cloned()
-        .expect("a reader that yields no more chunks knows why");
+    let tail = reader.ended();
     let ending = match tail {
         Tail::Complete => Vec::new(),
         Tail::Truncated { .. } | Tail::Corrupt { .. } => index.ending(&reader),
