@@ -1,0 +1,3 @@
+//! Audio tracks.
+
+crate::media_stream_track::track_type!(RtcAudioTrack);

@@ -1,0 +1,483 @@
+//! RTP and RTCP of one peer connection, as the one interceptor of ours in the engine's chain.
+//!
+//! On the way in it takes every packet: RTX is unwrapped, copies are dropped, gaps are asked for, receiver reports name
+//! the streams that were heard, and what is left goes to the tracks. Nothing travels on to the engine's own endpoint,
+//! which would look each packet's track up again. On the way out it completes packets, repairs and reports.
+
+pub(crate) mod receive;
+pub(crate) mod send;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rtc::interceptor::{AttributedPacket, Interceptor, Packet, StreamInfo, TaggedPacket};
+use rtc::rtcp::goodbye::Goodbye;
+use rtc::rtcp::packet::Packet as RtcpPacket;
+use rtc::rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
+use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc::rtcp::receiver_report::ReceiverReport;
+use rtc::rtcp::reception_report::ReceptionReport;
+use rtc::rtcp::sender_report::SenderReport as RtcpSenderReport;
+use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
+use rtc::rtp;
+use rtc::sansio::Protocol;
+use rtc::shared::TransportContext;
+use rtc::shared::error::Error;
+
+use self::receive::{InboundStream, Verdict};
+use self::send::{OutboundCounters, OutboundStream};
+use super::remote::RemoteTrack;
+use super::sdp::Section;
+use crate::raw::{InboundCounters, RtpPacket, SenderReport};
+
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// RFC 3550 §6.4.1: the count of report blocks has five bits.
+const BLOCKS_PER_REPORT: usize = 31;
+/// Packets that arrive before the description that names their SSRC.
+const EARLY_PACKETS: usize = 256;
+
+/// Maps our monotonic clock to wall time, once: sender reports never jump with the system's clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WallClock {
+    anchor: Instant,
+    since_epoch: Duration,
+}
+
+impl WallClock {
+    /// `since_epoch` is the Unix time at `anchor`.
+    pub fn new(anchor: Instant, since_epoch: Duration) -> Self {
+        Self { anchor, since_epoch }
+    }
+
+    /// The Unix time of an instant.
+    pub fn unix(&self, at: Instant) -> Duration {
+        (self.since_epoch + at.saturating_duration_since(self.anchor))
+            .saturating_sub(self.anchor.saturating_duration_since(at))
+    }
+
+    /// The NTP timestamp (RFC 3550 §4) of an instant: 32.32 fixed point, seconds since 1900.
+    pub fn ntp(&self, at: Instant) -> u64 {
+        const UNIX_TO_NTP: u64 = 2_208_988_800;
+        let unix = self.unix(at);
+        let fraction = (u64::from(unix.subsec_nanos()) << 32) / 1_000_000_000;
+        ((unix.as_secs() + UNIX_TO_NTP) << 32) | fraction
+    }
+}
+
+/// Something for a track, to be handed over once the engine's lock is free.
+pub(crate) enum Delivery {
+    Packet(Arc<RemoteTrack>, RtpPacket),
+    Report(Arc<RemoteTrack>, SenderReport),
+    Ended(Arc<RemoteTrack>),
+    /// The receiver of this SSRC wants a key frame.
+    KeyFrameRequest(u32),
+}
+
+struct RepairOf {
+    ssrc: u32,
+    /// RTX payload type to the one it repairs (RFC 4588 §8.6).
+    payload_types: Vec<(u8, u8)>,
+}
+
+/// The state behind the interceptor, shared with the engine that owns the chain.
+pub(crate) struct RtpState {
+    wall: WallClock,
+    local_ssrc: u32,
+    inbound: HashMap<u32, InboundStream>,
+    repairs: HashMap<u32, RepairOf>,
+    outbound: HashMap<u32, OutboundStream>,
+    /// What the engine must know of a sender before its streams are bound: SSRC to (mid, rid).
+    announced: HashMap<u32, (String, String)>,
+    early: VecDeque<(Instant, rtp::Packet)>,
+    deliveries: Vec<Delivery>,
+    next_report: Option<Instant>,
+    unknown: u64,
+}
+
+pub(crate) type SharedRtp = Arc<Mutex<RtpState>>;
+
+impl RtpState {
+    pub fn new(wall: WallClock) -> Self {
+        Self {
+            wall,
+            local_ssrc: rand::random(),
+            inbound: HashMap::new(),
+            repairs: HashMap::new(),
+            outbound: HashMap::new(),
+            announced: HashMap::new(),
+            early: VecDeque::new(),
+            deliveries: Vec::new(),
+            next_report: None,
+            unknown: 0,
+        }
+    }
+
+    pub fn wall(&self) -> &WallClock {
+        &self.wall
+    }
+
+    pub fn take_deliveries(&mut self, into: &mut Vec<Delivery>) {
+        into.append(&mut self.deliveries);
+    }
+
+    /// Points a section's SSRCs at its track. SSRCs that were the track's and are not in the section any more are gone.
+    pub fn assign(&mut self, track: &Arc<RemoteTrack>, section: &Section) {
+        self.forget_streams(|ssrc, stream| Arc::ptr_eq(&stream.track, track) && !section.ssrcs.contains(&ssrc));
+        let codec = section.codecs.iter().find(|c| !c.is_rtx());
+        let (clock_rate, nack) = codec.map_or((90_000, false), |c| (c.clock_rate, c.has_nack()));
+        for &ssrc in &section.ssrcs {
+            match self.inbound.get_mut(&ssrc) {
+                Some(stream) if Arc::ptr_eq(&stream.track, track) => stream.renegotiated(clock_rate, nack),
+                _ => {
+                    self.inbound
+                        .insert(ssrc, InboundStream::new(Arc::clone(track), ssrc, clock_rate, nack));
+                }
+            }
+        }
+        let payload_types: Vec<(u8, u8)> = section
+            .codecs
+            .iter()
+            .filter(|c| c.is_rtx())
+            .filter_map(|c| Some((c.payload_type, c.apt()?)))
+            .collect();
+        for &(ssrc, rtx) in &section.fid {
+            self.repairs.insert(
+                rtx,
+                RepairOf {
+                    ssrc,
+                    payload_types: payload_types.clone(),
+                },
+            );
+        }
+        self.replay_early();
+    }
+
+    /// Ends a track: its streams are unbound, so that nothing of it is reported or asked for again.
+    pub fn release(&mut self, track: &Arc<RemoteTrack>) {
+        self.forget_streams(|_, stream| Arc::ptr_eq(&stream.track, track));
+        self.deliveries.push(Delivery::Ended(Arc::clone(track)));
+    }
+
+    fn forget_streams(&mut self, gone: impl Fn(u32, &InboundStream) -> bool) {
+        self.inbound.retain(|ssrc, stream| !gone(*ssrc, stream));
+        self.repairs.retain(|_, repair| self.inbound.contains_key(&repair.ssrc));
+    }
+
+    fn replay_early(&mut self) {
+        for (arrival, packet) in std::mem::take(&mut self.early) {
+            self.on_rtp(arrival, packet);
+        }
+    }
+
+    fn on_rtp(&mut self, now: Instant, packet: rtp::Packet) {
+        let ssrc = packet.header.ssrc;
+        if let Some(stream) = self.inbound.get_mut(&ssrc) {
+            receive(stream, &mut self.deliveries, now, packet, false);
+        } else if let Some(repair) = self.repairs.get(&ssrc) {
+            if let Some((stream, packet)) = self.inbound.get_mut(&repair.ssrc).zip(unwrap_rtx(repair, packet)) {
+                receive(stream, &mut self.deliveries, now, packet, true);
+            }
+        } else {
+            if self.early.len() == EARLY_PACKETS {
+                self.early.pop_front();
+                self.unknown += 1;
+            }
+            self.early.push_back((now, packet));
+        }
+        self.arm_reports(now);
+    }
+
+    fn arm_reports(&mut self, now: Instant) {
+        self.next_report.get_or_insert(now + REPORT_EVERY);
+    }
+
+    fn on_rtcp(&mut self, now: Instant, packets: &[Box<dyn RtcpPacket>], out: &mut VecDeque<TaggedPacket>) {
+        for packet in packets {
+            let any = packet.as_any();
+            if let Some(report) = any.downcast_ref::<RtcpSenderReport>() {
+                self.on_sender_report(now, report);
+                self.on_report_blocks(now, &report.reports);
+            } else if let Some(report) = any.downcast_ref::<ReceiverReport>() {
+                self.on_report_blocks(now, &report.reports);
+            } else if let Some(nack) = any.downcast_ref::<TransportLayerNack>() {
+                self.on_nack(now, nack, out);
+            } else if let Some(pli) = any.downcast_ref::<PictureLossIndication>() {
+                self.on_key_frame_request(pli.media_ssrc);
+            } else if let Some(fir) = any.downcast_ref::<FullIntraRequest>() {
+                fir.fir.iter().for_each(|entry| self.on_key_frame_request(entry.ssrc));
+            } else if let Some(bye) = any.downcast_ref::<Goodbye>() {
+                log::debug!("goodbye of {:?}: the tracks end with the description", bye.sources);
+            }
+        }
+    }
+
+    fn on_sender_report(&mut self, now: Instant, report: &RtcpSenderReport) {
+        let Some(stream) = self.inbound.get_mut(&report.ssrc) else {
+            return;
+        };
+        let report = SenderReport {
+            arrival: now,
+            ssrc: report.ssrc,
+            ntp_time: report.ntp_time,
+            rtp_time: report.rtp_time,
+            packet_count: report.packet_count,
+            octet_count: report.octet_count,
+        };
+        stream.sender_report(&report);
+        self.deliveries
+            .push(Delivery::Report(Arc::clone(&stream.track), report));
+    }
+
+    fn on_report_blocks(&mut self, now: Instant, blocks: &[ReceptionReport]) {
+        for block in blocks {
+            if let Some(stream) = self.outbound.get_mut(&block.ssrc) {
+                stream.on_report(now, &self.wall, block);
+            }
+        }
+    }
+
+    fn on_nack(&mut self, now: Instant, nack: &TransportLayerNack, out: &mut VecDeque<TaggedPacket>) {
+        let Some(stream) = self.outbound.get_mut(&nack.media_ssrc) else {
+            return;
+        };
+        stream.on_nack();
+        for sequence in nack.nacks.iter().flat_map(|pair| pair.packet_list()) {
+            if let Some(repair) = stream.repair(now, sequence) {
+                out.push_back(tagged(now, Packet::Rtp(repair)));
+            }
+        }
+    }
+
+    fn on_key_frame_request(&mut self, ssrc: u32) {
+        if let Some(stream) = self.outbound.get_mut(&ssrc) {
+            stream.on_key_frame_request();
+            self.deliveries.push(Delivery::KeyFrameRequest(ssrc));
+        }
+    }
+
+    /// The PLI to send for each of these streams, where one is due.
+    pub fn key_frame_requests(&mut self, now: Instant, ssrcs: &[u32]) -> Vec<Box<dyn RtcpPacket>> {
+        let mut requests: Vec<Box<dyn RtcpPacket>> = Vec::new();
+        for &ssrc in ssrcs {
+            if self.inbound.get_mut(&ssrc).is_some_and(|stream| stream.take_pli(now)) {
+                requests.push(Box::new(PictureLossIndication {
+                    sender_ssrc: self.local_ssrc,
+                    media_ssrc: ssrc,
+                }));
+            }
+        }
+        requests
+    }
+
+    /// Tells the section and layer of a local SSRC before the engine binds it.
+    pub fn announce(&mut self, ssrc: u32, mid: &str, rid: &str) {
+        self.announced.insert(ssrc, (mid.to_owned(), rid.to_owned()));
+    }
+
+    /// Forgets a local stream that will not be sent again.
+    pub fn retract(&mut self, ssrc: u32) {
+        self.announced.remove(&ssrc);
+        self.outbound.remove(&ssrc);
+    }
+
+    /// Whether the stream has been negotiated, and so can be sent.
+    pub fn is_bound(&self, ssrc: u32) -> bool {
+        self.outbound.contains_key(&ssrc)
+    }
+
+    /// Completes a packet of a local stream; `None` while the stream is not negotiated.
+    pub fn prepare(
+        &mut self,
+        now: Instant,
+        ssrc: u32,
+        mut packet: rtp::Packet,
+        captured: Instant,
+        stamp_capture: bool,
+    ) -> Option<rtp::Packet> {
+        let ntp = stamp_capture.then(|| self.wall.ntp(captured));
+        self.outbound.get_mut(&ssrc)?.prepare(&mut packet, captured, ntp);
+        self.arm_reports(now);
+        Some(packet)
+    }
+
+    pub fn inbound_counters(&self, ssrcs: &[u32]) -> Vec<InboundCounters> {
+        ssrcs
+            .iter()
+            .filter_map(|ssrc| self.inbound.get(ssrc))
+            .map(InboundStream::counters)
+            .collect()
+    }
+
+    pub fn outbound_counters(&self, ssrc: u32) -> Option<(u8, OutboundCounters)> {
+        self.outbound
+            .get(&ssrc)
+            .map(|stream| (stream.payload_type(), stream.counters()))
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let requests = self.inbound.values().filter_map(InboundStream::next_request).min();
+        [self.next_report, requests].into_iter().flatten().min()
+    }
+
+    fn timeout(&mut self, now: Instant, out: &mut VecDeque<TaggedPacket>) {
+        let mut packets: Vec<Box<dyn RtcpPacket>> = Vec::new();
+        for (&ssrc, stream) in &mut self.inbound {
+            let missing = stream.requests(now);
+            if !missing.is_empty() {
+                packets.push(Box::new(TransportLayerNack {
+                    sender_ssrc: self.local_ssrc,
+                    media_ssrc: ssrc,
+                    nacks: nack_pairs_from_sequence_numbers(&missing),
+                }));
+            }
+        }
+        if self.next_report.is_some_and(|at| at <= now) {
+            self.next_report = Some(now + REPORT_EVERY);
+            self.reports(now, &mut packets);
+        }
+        if !packets.is_empty() {
+            out.push_back(tagged(now, Packet::Rtcp(packets)));
+        }
+    }
+
+    fn reports(&mut self, now: Instant, packets: &mut Vec<Box<dyn RtcpPacket>>) {
+        for stream in self.outbound.values_mut() {
+            if let Some(report) = stream.report(now, &self.wall) {
+                packets.push(Box::new(report));
+            }
+        }
+        let blocks: Vec<ReceptionReport> = self
+            .inbound
+            .values_mut()
+            .filter_map(|stream| stream.report(now))
+            .collect();
+        for blocks in blocks.chunks(BLOCKS_PER_REPORT) {
+            packets.push(Box::new(ReceiverReport {
+                ssrc: self.local_ssrc,
+                reports: blocks.to_vec(),
+                ..ReceiverReport::default()
+            }));
+        }
+    }
+}
+
+fn tagged(now: Instant, packet: Packet) -> TaggedPacket {
+    TaggedPacket {
+        now,
+        transport: TransportContext::default(),
+        message: AttributedPacket::new(packet),
+    }
+}
+
+fn receive(
+    stream: &mut InboundStream,
+    deliveries: &mut Vec<Delivery>,
+    now: Instant,
+    packet: rtp::Packet,
+    repaired: bool,
+) {
+    let rtp::Packet { header, payload } = packet;
+    if stream.receive(now, header.sequence_number, header.timestamp, payload.len(), repaired) == Verdict::Deliver {
+        let packet = RtpPacket {
+            arrival: now,
+            header,
+            payload,
+            repaired,
+        };
+        deliveries.push(Delivery::Packet(Arc::clone(&stream.track), packet));
+    }
+}
+
+/// RFC 4588 §4: the original's sequence number comes first, the rest is its payload. A probe of padding has none.
+fn unwrap_rtx(repair: &RepairOf, mut packet: rtp::Packet) -> Option<rtp::Packet> {
+    let original = packet.payload.get(..2)?;
+    let sequence = u16::from_be_bytes([original[0], original[1]]);
+    let (_, payload_type) = repair
+        .payload_types
+        .iter()
+        .find(|(rtx, _)| *rtx == packet.header.payload_type)?;
+    packet.header.ssrc = repair.ssrc;
+    packet.header.payload_type = *payload_type;
+    packet.header.sequence_number = sequence;
+    packet.payload = packet.payload.slice(2..);
+    Some(packet)
+}
+
+/// Our place in the engine's interceptor chain.
+pub(crate) struct RtpInterceptor {
+    state: SharedRtp,
+    write: VecDeque<TaggedPacket>,
+}
+
+impl RtpInterceptor {
+    pub fn new(state: SharedRtp) -> Self {
+        Self {
+            state,
+            write: VecDeque::new(),
+        }
+    }
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for RtpInterceptor {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, msg: TaggedPacket) -> Result<(), Error> {
+        let mut state = self.state.lock();
+        match msg.message.packet {
+            Packet::Rtp(packet) => state.on_rtp(msg.now, packet),
+            Packet::Rtcp(packets) => state.on_rtcp(msg.now, &packets, &mut self.write),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        None
+    }
+
+    fn handle_write(&mut self, msg: TaggedPacket) -> Result<(), Error> {
+        self.write.push_back(msg);
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.write.pop_front()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        self.state.lock().timeout(now, &mut self.write);
+        Ok(())
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        self.state.lock().due()
+    }
+}
+
+impl Interceptor for RtpInterceptor {
+    fn bind_local_stream(&mut self, info: &StreamInfo) {
+        let mut state = self.state.lock();
+        let (mid, rid) = state.announced.get(&info.ssrc).cloned().unwrap_or_default();
+        state
+            .outbound
+            .insert(info.ssrc, OutboundStream::new(info.clone(), &mid, &rid));
+    }
+
+    fn unbind_local_stream(&mut self, info: &StreamInfo) {
+        self.state.lock().outbound.remove(&info.ssrc);
+    }
+
+    // Received streams are bound by `RtpState::assign`, from the description that names them.
+    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
+
+    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
+}
+
+#[cfg(test)]
+mod tests;
