@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Stops what start_livekit.sh started. Safe to call twice.
-# LiveKit waits for its participants to leave before it ends; we give it five seconds.
+# An empty LiveKit server takes five seconds to end, one with participants waits for them; it gets eight.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-stop_daemon livekit-server 5
+stop_daemon livekit-server 8

@@ -1,1 +1,28 @@
-//! To be written.
+//! The end-to-end harness: a real LiveKit server, real participants on a plan, a real browser, a network that loses
+//! packets, and an analyser that judges what came out by its content.
+
+pub mod analyse;
+pub mod folder;
+pub mod generate;
+mod installed;
+pub mod judge;
+pub mod meeting;
+pub mod missing;
+pub mod network;
+pub mod pattern;
+pub mod ports;
+pub mod process;
+mod reception;
+pub mod server;
+
+pub use analyse::{MediaFile, Observation};
+pub use folder::Folder;
+pub use judge::{Verdict, judge};
+pub use meeting::{
+    Camera, Codec, Meeting, Microphone, PeerTruth, Plan, Screen, ScreenSound, Script, Step, Take, Track, Truth,
+};
+pub use missing::{Missing, need};
+pub use network::{Direction, Network};
+pub use pattern::{Pattern, Source, Wall};
+pub use process::Deadline;
+pub use server::{Server, Udp};

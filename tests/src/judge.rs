@@ -1,0 +1,572 @@
+//! Compares what was found in a recording with what the peers did.
+//!
+//! ```no_run
+//! # use greffier_tests::{PeerTruth, judge};
+//! # fn test(ana: &PeerTruth) -> anyhow::Result<()> {
+//! judge("ana.webm")?.against(ana).expect_all_beeps().expect_all_flashes().expect_in_step().expect_nobody_else();
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::analyse::video::FREEZE_S;
+use crate::analyse::{Beep, Freeze, MediaFile, Observation};
+use crate::meeting::{Moment, PeerTruth, Take};
+use crate::pattern::{BEEP_S, MARK_BITS, RAMP_S, Source, Wall, is_long};
+
+/// Picture and sound may be this far apart, in seconds: what the product promises (a viewer notices lips from about 45 ms
+/// ahead of, and 125 ms behind, the voice: ITU-R BT.1359).
+pub const IN_STEP_S: f64 = 0.040;
+/// A file's length may differ so much, in seconds, from what was captured: what the product promises.
+pub const DURATION_S: f64 = 0.100;
+/// A beep or flash belongs to a second if it lies within this of it, in seconds: far beyond any tolerance, so that a shift
+/// shows as a shift, and far below the second between two.
+const MATCH_S: f64 = 0.300;
+/// From a publication on, so long nobody need have the media yet, in seconds: half a second until packets flow, and a
+/// second in which LiveKit asks a publisher for a key frame only once.
+pub const GRACE_S: f64 = 1.5;
+/// A recording must be this quiet between beeps, in dB of full scale: Opus and AAC leave less than −60 behind; concealment
+/// of a lost packet next to a beep is excluded with the beep.
+pub const QUIET_DB: f64 = -45.0;
+
+/// Opens a file and finds what is in it.
+pub fn judge(file: impl Into<PathBuf>) -> Result<Observation> {
+    MediaFile::new(file).observe()
+}
+
+impl Observation {
+    /// Compares it with what one peer did: its camera and microphone, or its screen share if that is what the pictures show.
+    pub fn against(&self, peer: &PeerTruth) -> Verdict {
+        self.among(peer, &[])
+    }
+
+    /// The same for a recording in which these others may be seen and heard too: a mix, a composite.
+    pub fn among(&self, peer: &PeerTruth, others: &[&PeerTruth]) -> Verdict {
+        Verdict::new(self, peer, others)
+    }
+
+    fn shows_a_screen(&self) -> bool {
+        let pictures = self.video.iter().flat_map(|video| &video.pictures);
+        let (mut screen, mut camera) = (0, 0);
+        for source in pictures.filter_map(|picture| picture.source()) {
+            if source == Source::ScreenShare {
+                screen += 1
+            } else {
+                camera += 1
+            }
+        }
+        screen > camera
+    }
+}
+
+/// How the beeps or the flashes of one source compare.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Marks {
+    /// Seconds that had to be there.
+    pub expected: Vec<i64>,
+    /// Those found, and where in the recording.
+    pub found: Vec<(i64, f64)>,
+    /// Those that had to be there and are not.
+    pub missing: Vec<i64>,
+    /// Those that are there although the track was muted.
+    pub although_muted: Vec<i64>,
+    /// Where in the recording something is that no second explains.
+    pub stray: Vec<f64>,
+    /// Seconds that cannot be judged: handed over too late.
+    pub late: Vec<i64>,
+}
+
+/// Something of somebody else.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Foreign {
+    pub what: Trait,
+    /// Index of the peer whose it is.
+    pub peer: usize,
+    /// Where in the recording, in seconds.
+    pub at: f64,
+}
+
+/// By what somebody is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trait {
+    Tone,
+    Colour,
+    TimeCode,
+}
+
+/// What the comparison found. The `expect_…` methods panic with all of it if it is not as it should be.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    name: String,
+    identity: String,
+    /// The wall time of the recording's second 0, and by how much single pictures or beeps disagree (from the 5th to the
+    /// 95th percentile). None if there is too little to tell.
+    pub origin: Option<(Wall, f64)>,
+    /// None if the recording has no sound.
+    pub beeps: Option<Marks>,
+    /// None if the recording has no pictures.
+    pub flashes: Option<Marks>,
+    /// How much later than the picture the sound is, in seconds, for each second that has both.
+    pub lag: Vec<(i64, f64)>,
+    /// Freezes while the track was live.
+    pub freezes: Vec<Freeze>,
+    pub foreign: Vec<Foreign>,
+    /// Level and place of the loudest moment between beeps.
+    pub loudest_gap: Option<(f64, f64)>,
+    /// Where the recording ends, in seconds.
+    pub ends: f64,
+    /// What ffmpeg complained of.
+    pub complaints: Vec<String>,
+    truth_is_worthless: bool,
+}
+
+impl Verdict {
+    fn new(observation: &Observation, peer: &PeerTruth, others: &[&PeerTruth]) -> Self {
+        let (video_source, audio_source) = if observation.shows_a_screen() {
+            (Source::ScreenShare, Source::ScreenShareAudio)
+        } else {
+            (Source::Camera, Source::Microphone)
+        };
+        let sounds: Vec<&Take> = peer.takes_of(audio_source).collect();
+        let shows: Vec<&Take> = peer.takes_of(video_source).collect();
+        let ends = ends(observation);
+        let origin = origin_by_codes(observation, peer, video_source)
+            .or_else(|| origin_by_beeps(observation, peer.pattern.peer, &sounds));
+        let beeps = observation.audio.as_ref().map(|audio| {
+            let at = audio.beeps_of(peer.pattern.peer).map(beginning);
+            compare(at.collect(), origin, &sounds, BEEP_S[1])
+        });
+        let flashes = observation.video.as_ref().map(|video| {
+            let own = video.flashes.iter().filter(|flash| {
+                flash.peer == peer.pattern.peer && flash.source.is_none_or(|source| source == video_source)
+            });
+            compare(
+                own.map(|flash| flash.at).collect(),
+                origin,
+                &shows,
+                crate::pattern::FLASH_S,
+            )
+        });
+        let lag = beeps
+            .as_ref()
+            .map(|beeps| lag(observation, beeps, peer))
+            .unwrap_or_default();
+        let moments: Vec<&Moment> = sounds.iter().chain(&shows).flat_map(|take| &take.moments).collect();
+        let late = moments.iter().filter(|moment| moment.is_late()).count();
+        Self {
+            name: observation.name.clone(),
+            identity: peer.identity.clone(),
+            origin,
+            beeps,
+            flashes,
+            lag,
+            freezes: freezes(observation, origin, &shows, ends),
+            foreign: foreign(observation, peer, others),
+            loudest_gap: observation
+                .audio
+                .as_ref()
+                .map(|audio| (audio.loudest_gap_db, audio.loudest_gap_at)),
+            ends,
+            complaints: observation.complaints.clone(),
+            truth_is_worthless: late as f64 > moments.len() as f64 * crate::meeting::LATE_PART,
+        }
+    }
+
+    /// The wall time of a place in the recording.
+    pub fn wall(&self, at: f64) -> Option<Wall> {
+        self.origin.map(|(origin, _)| origin.plus(at))
+    }
+
+    /// The middle one and the worst of the lags between picture and sound, in seconds (positive: sound late).
+    pub fn median_and_worst_lag(&self) -> Option<(f64, f64)> {
+        let mut lags: Vec<f64> = self.lag.iter().map(|&(_, lag)| lag).collect();
+        let worst = lags.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
+        Some((median(&mut lags)?, worst))
+    }
+
+    /// Every beep that was played while the track was live is there, and none that was played while it was muted.
+    #[track_caller]
+    pub fn expect_all_beeps(&self) -> &Self {
+        self.expect_marks("beeps", self.beeps.as_ref())
+    }
+
+    /// Every flash that was shown while the track was live is there, and none that was shown while it was muted.
+    #[track_caller]
+    pub fn expect_all_flashes(&self) -> &Self {
+        self.expect_marks("flashes", self.flashes.as_ref())
+    }
+
+    #[track_caller]
+    fn expect_marks(&self, what: &str, marks: Option<&Marks>) -> &Self {
+        let Some(marks) = marks else {
+            self.fail(&format!("it has no {what}: no such stream"))
+        };
+        if self.truth_is_worthless {
+            panic!(
+                "the publisher could not keep time, so nothing can be said of the recorder; the machine is too busy\n{self}"
+            );
+        }
+        if marks.expected.is_empty() {
+            self.fail(&format!(
+                "no {what} were to be expected: the truth is empty, or too short"
+            ));
+        }
+        if !marks.missing.is_empty() {
+            self.fail(&format!("{what} are missing"));
+        }
+        if !marks.although_muted.is_empty() {
+            self.fail(&format!("{what} of a muted track are there"));
+        }
+        if !marks.stray.is_empty() {
+            self.fail(&format!("there are {what} that were never made"));
+        }
+        self
+    }
+
+    /// Sound and picture are never further apart than [`IN_STEP_S`].
+    #[track_caller]
+    pub fn expect_in_step(&self) -> &Self {
+        self.expect_in_step_within(IN_STEP_S)
+    }
+
+    /// Sound and picture are never further apart than this many seconds.
+    #[track_caller]
+    pub fn expect_in_step_within(&self, tolerance: f64) -> &Self {
+        match self.median_and_worst_lag() {
+            None => self.fail("no second has both a beep and a flash"),
+            Some((_, worst)) if worst.abs() > tolerance => {
+                self.fail(&format!("sound and picture are up to {:.0} ms apart", worst * 1000.0))
+            }
+            Some(_) => self,
+        }
+    }
+
+    /// No picture stands still for longer than half a second while the track is live.
+    #[track_caller]
+    pub fn expect_no_freeze(&self) -> &Self {
+        if !self.freezes.is_empty() {
+            self.fail("pictures stand still");
+        }
+        self
+    }
+
+    /// Nobody else is heard or seen.
+    #[track_caller]
+    pub fn expect_nobody_else(&self) -> &Self {
+        if !self.foreign.is_empty() {
+            self.fail("somebody else is in it");
+        }
+        self
+    }
+
+    /// Between beeps it is quiet.
+    #[track_caller]
+    pub fn expect_quiet_gaps(&self) -> &Self {
+        if self.loudest_gap.is_some_and(|(level, _)| level > QUIET_DB) {
+            self.fail("it is not quiet between beeps");
+        }
+        self
+    }
+
+    /// ffmpeg decoded everything without a complaint.
+    #[track_caller]
+    pub fn expect_clean_decoding(&self) -> &Self {
+        if !self.complaints.is_empty() {
+            self.fail("ffmpeg complains");
+        }
+        self
+    }
+
+    /// The recording is this long, in seconds, within [`DURATION_S`].
+    #[track_caller]
+    pub fn expect_duration(&self, seconds: f64) -> &Self {
+        if (self.ends - seconds).abs() > DURATION_S {
+            self.fail(&format!("it lasts {:.3} s instead of {seconds:.3} s", self.ends));
+        }
+        self
+    }
+
+    /// The recording's second 0 is this moment, within a tolerance in seconds.
+    #[track_caller]
+    pub fn expect_origin(&self, wall: Wall, tolerance: f64) -> &Self {
+        match self.origin {
+            None => self.fail("nothing tells when it begins"),
+            Some((origin, _)) if origin.since(wall).abs() > tolerance => {
+                self.fail(&format!("its second 0 is {origin} instead of {wall}"))
+            }
+            Some(_) => self,
+        }
+    }
+
+    #[track_caller]
+    fn fail(&self, why: &str) -> ! {
+        panic!("{}: {why}\n{self}", self.name)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  {} against {}, {:.3} s long", self.name, self.identity, self.ends)?;
+        match self.origin {
+            Some((origin, spread)) => writeln!(f, "  second 0 is {origin} (spread {:.1} ms)", spread * 1000.0)?,
+            None => writeln!(f, "  nothing tells which second is which")?,
+        }
+        for (what, marks) in [("beeps", &self.beeps), ("flashes", &self.flashes)] {
+            if let Some(marks) = marks {
+                writeln!(
+                    f,
+                    "  {what}: {} of {} found",
+                    marks.expected.len() - marks.missing.len(),
+                    marks.expected.len()
+                )?;
+                for (why, seconds) in [
+                    ("missing", &marks.missing),
+                    ("although muted", &marks.although_muted),
+                    ("handed over late", &marks.late),
+                ] {
+                    if !seconds.is_empty() {
+                        writeln!(f, "    {why}: {seconds:?}")?;
+                    }
+                }
+                if !marks.stray.is_empty() {
+                    writeln!(f, "    never made, at: {:.3?}", marks.stray)?;
+                }
+            }
+        }
+        if let Some((median, worst)) = self.median_and_worst_lag() {
+            writeln!(
+                f,
+                "  sound after picture: median {:.1} ms, worst {:.1} ms",
+                median * 1000.0,
+                worst * 1000.0
+            )?;
+        }
+        for freeze in &self.freezes {
+            writeln!(f, "  frozen from {:.3} to {:.3} s", freeze.from, freeze.to)?;
+        }
+        for foreign in self.foreign.iter().take(10) {
+            writeln!(
+                f,
+                "  {:?} of peer {} at {:.3} s",
+                foreign.what, foreign.peer, foreign.at
+            )?;
+        }
+        if let Some((level, at)) = self.loudest_gap {
+            writeln!(f, "  loudest between beeps: {level:.1} dB at {at:.3} s")?;
+        }
+        for complaint in self.complaints.iter().take(10) {
+            writeln!(f, "  {complaint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the recording ends: by the container, else by what was decoded.
+fn ends(observation: &Observation) -> f64 {
+    let by_container = observation
+        .facts
+        .as_ref()
+        .and_then(|facts| facts.duration.map(|duration| facts.start + duration));
+    let by_sound = observation.audio.as_ref().map(|audio| audio.ends);
+    let by_picture = observation.video.as_ref().and_then(|video| video.ends());
+    by_container.unwrap_or_else(|| by_sound.into_iter().chain(by_picture).fold(0.0, f64::max))
+}
+
+/// When a beep really begins: it is found at half its rise.
+fn beginning(beep: &Beep) -> f64 {
+    beep.at - RAMP_S / 2.0
+}
+
+fn median(values: &mut [f64]) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// Middle and spread (5th to 95th percentile) of offsets between wall time and the recording's time line.
+fn middle(mut offsets: Vec<f64>) -> Option<(Wall, f64)> {
+    let middle = median(&mut offsets)?;
+    let spread = offsets[offsets.len() * 95 / 100] - offsets[offsets.len() * 5 / 100];
+    Some((Wall(middle), spread))
+}
+
+fn origin_by_codes(observation: &Observation, peer: &PeerTruth, source: Source) -> Option<(Wall, f64)> {
+    let pictures = observation.video.iter().flat_map(|video| &video.pictures);
+    let own = pictures
+        .filter_map(|picture| Some((picture.at, picture.code?)))
+        .filter(|(_, code)| code.peer == peer.pattern.peer && code.source == source);
+    let mut offsets: Vec<(Wall, f64)> = own.map(|(at, code)| (code.captured, code.captured.0 - at)).collect();
+    // A picture that is held or repeated says when it was captured only where it first appears.
+    offsets.dedup_by_key(|&mut (captured, _)| captured);
+    middle(offsets.into_iter().map(|(_, offset)| offset).collect())
+}
+
+/// Finds the shift at which beeps, short and long, fit the truth best; none if fewer than [`MARK_BITS`] fit, or if another
+/// shift fits as well.
+fn origin_by_beeps(observation: &Observation, peer: usize, takes: &[&Take]) -> Option<(Wall, f64)> {
+    let beeps: Vec<(f64, bool)> = observation
+        .audio
+        .iter()
+        .flat_map(|audio| audio.beeps_of(peer))
+        .map(|b| (beginning(b), b.is_long()))
+        .collect();
+    let seconds: Vec<i64> = takes
+        .iter()
+        .flat_map(|take| &take.moments)
+        .filter(|moment| !moment.muted)
+        .map(|moment| moment.second)
+        .collect();
+    let fits = |origin: f64| -> Vec<f64> {
+        let offset_of = |&(at, long): &(f64, bool)| {
+            let second = Wall(origin + at).nearest_second();
+            let fits = (origin + at - second as f64).abs() < MATCH_S && is_long(second) == long;
+            (fits && seconds.binary_search(&second).is_ok()).then_some(second as f64 - at)
+        };
+        beeps.iter().filter_map(offset_of).collect()
+    };
+    let (first, _) = beeps.first()?;
+    // Any second may be that of the first beep: also one that was muted, or one before the truth begins (a stray).
+    let candidates = seconds.first()? - MARK_PERIODS..=seconds.last()? + MARK_PERIODS;
+    let mut scored: Vec<(usize, f64)> = candidates
+        .map(|second| second as f64 - first)
+        .map(|origin| (fits(origin).len(), origin))
+        .collect();
+    scored.sort_by_key(|&(count, _)| std::cmp::Reverse(count));
+    let (best, origin) = *scored.first()?;
+    let is_alone = scored.get(1).is_none_or(|&(second_best, _)| second_best < best);
+    (best >= MARK_BITS && is_alone).then(|| middle(fits(origin)))?
+}
+
+/// How far beyond the truth a first beep may lie, in seconds.
+const MARK_PERIODS: i64 = 62;
+
+/// Compares where marks were found with when they were made.
+fn compare(found: Vec<f64>, origin: Option<(Wall, f64)>, takes: &[&Take], length: f64) -> Marks {
+    let mut marks = Marks::default();
+    let moments = || {
+        takes
+            .iter()
+            .flat_map(|take| take.moments.iter().map(move |moment| (take, moment)))
+    };
+    for (take, moment) in moments() {
+        if moment.is_late() {
+            marks.late.push(moment.second);
+        } else if is_due(take, moment, length) {
+            marks.expected.push(moment.second);
+        }
+    }
+    for at in found {
+        let second = origin
+            .map(|(origin, _)| origin.plus(at))
+            .filter(|wall| (wall.0 - wall.nearest_second() as f64).abs() < MATCH_S);
+        let second = second.map(Wall::nearest_second);
+        let made = second.and_then(|second| moments().find(|(_, moment)| moment.second == second));
+        match (second, made) {
+            (Some(second), Some((_, moment))) if moment.muted => marks.although_muted.push(second),
+            (Some(second), Some(_)) if marks.found.iter().all(|&(other, _)| other != second) => {
+                marks.found.push((second, at));
+            }
+            _ => marks.stray.push(at),
+        }
+    }
+    marks.missing = marks
+        .expected
+        .iter()
+        .copied()
+        .filter(|&second| marks.found.iter().all(|&(at, _)| at != second))
+        .collect();
+    marks
+}
+
+/// Whether a mark must be in a recording: its track was live long enough before, and until the mark was over.
+fn is_due(take: &Take, moment: &Moment, length: f64) -> bool {
+    let at = Wall(moment.second as f64);
+    let live = take.live();
+    let settled = live.first().map(|(from, _)| from.plus(GRACE_S));
+    !moment.muted
+        && settled.is_some_and(|settled| at.since(settled) >= 0.0)
+        && live
+            .iter()
+            .any(|&(from, to)| at.since(from) >= 0.0 && to.since(at) >= length)
+}
+
+/// How much later sound is than picture, for each second that has a beep and a flash whose capture time can be read.
+fn lag(observation: &Observation, beeps: &Marks, peer: &PeerTruth) -> Vec<(i64, f64)> {
+    let flashes: Vec<(i64, f64)> = observation
+        .video
+        .iter()
+        .flat_map(|video| &video.flashes)
+        .filter(|flash| flash.peer == peer.pattern.peer)
+        .filter_map(|flash| {
+            // The flash may have been captured a little after its second; its code says when.
+            let captured = flash.captured?;
+            Some((captured.nearest_second(), flash.at - captured.0))
+        })
+        .collect();
+    beeps
+        .found
+        .iter()
+        .filter(|(second, _)| !beeps.late.contains(second))
+        .filter_map(|&(second, at)| {
+            let (_, picture) = flashes.iter().find(|&&(of, _)| of == second)?;
+            Some((second, at - second as f64 - picture))
+        })
+        .collect()
+}
+
+/// Freezes for which nobody but the recording is to blame: the track was live all along, and pictures were handed over.
+fn freezes(observation: &Observation, origin: Option<(Wall, f64)>, takes: &[&Take], ends: f64) -> Vec<Freeze> {
+    let (Some(video), Some((origin, _))) = (&observation.video, origin) else {
+        return Vec::new();
+    };
+    let is_to_blame = |freeze: &Freeze| {
+        let (from, to) = (origin.plus(freeze.from), origin.plus(freeze.to));
+        takes.iter().any(|take| {
+            let settled = take.first.plus(GRACE_S);
+            take.live().iter().any(|&(live_from, live_to)| {
+                let from = from.0.max(live_from.0).max(settled.0);
+                let to = to.0.min(live_to.0);
+                let disturbed = take
+                    .disturbed
+                    .iter()
+                    .any(|&second| (second as f64) < to && second as f64 + 1.0 > from);
+                to - from > FREEZE_S && !disturbed
+            })
+        })
+    };
+    video.freezes(ends).into_iter().filter(is_to_blame).collect()
+}
+
+/// Traces of anybody who is neither the peer nor one of the others.
+fn foreign(observation: &Observation, peer: &PeerTruth, others: &[&PeerTruth]) -> Vec<Foreign> {
+    let allowed = |index: usize| index == peer.pattern.peer || others.iter().any(|other| other.pattern.peer == index);
+    let tones = observation
+        .audio
+        .iter()
+        .flat_map(|audio| &audio.beeps)
+        .filter(|beep| beep.is_whole());
+    let pictures = observation.video.iter().flat_map(|video| &video.pictures);
+    let codes = pictures.filter_map(|picture| Some((picture.code?.peer, picture.at)));
+    let flashes = observation.video.iter().flat_map(|video| &video.flashes);
+    tones
+        .map(|beep| Foreign {
+            what: Trait::Tone,
+            peer: beep.peer,
+            at: beep.at,
+        })
+        .chain(flashes.map(|flash| Foreign {
+            what: Trait::Colour,
+            peer: flash.peer,
+            at: flash.at,
+        }))
+        .chain(codes.map(|(peer, at)| Foreign {
+            what: Trait::TimeCode,
+            peer,
+            at,
+        }))
+        .filter(|foreign| !allowed(foreign.peer))
+        .collect()
+}

@@ -1,0 +1,69 @@
+//! What a machine may lack: a server, a browser, a codec, a right. Under `CI=true` a lack is a failure; elsewhere the test
+//! that needs it says so by name and passes over.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Something that is not on this machine, and how to get it.
+#[derive(Debug, thiserror::Error)]
+#[error("missing: {what} ({remedy})")]
+pub struct Missing {
+    what: String,
+    remedy: String,
+}
+
+impl Missing {
+    /// `what` is not here; `remedy` gets it.
+    pub fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// A command by this name, if it is on PATH.
+    pub fn tool(name: &str) -> Result<Command, Missing> {
+        match find_on_path(name) {
+            Some(path) => Ok(Command::new(path)),
+            None => Err(Missing::new(name, "scripts/install/debian.sh test")),
+        }
+    }
+}
+
+fn find_on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
+/// Gives what a test needs, or `None` where this machine lacks it and the test is to be passed over; its name and the lack
+/// go to stderr. Panics under `CI=true`, where a missing part is a failure, and on any other error.
+///
+/// ```no_run
+/// # use greffier_tests::{Server, need};
+/// # fn test() {
+/// let Some(server) = need(Server::start()) else { return };
+/// # }
+/// ```
+#[expect(clippy::print_stderr, reason = "a test that is passed over must say so")]
+pub fn need<T>(result: anyhow::Result<T>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) if error.downcast_ref::<Missing>().is_some() && !is_ci() => {
+            eprintln!("SKIPPED {}: {error:#}", test_name());
+            None
+        }
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+/// Whether a lack must fail.
+fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
+}
+
+/// The running test's name: libtest gives it to the thread.
+pub(crate) fn test_name() -> String {
+    std::thread::current().name().unwrap_or("main").to_owned()
+}
