@@ -94,6 +94,13 @@ pub(crate) enum Event {
 /// What a media section without a remote candidate line is called in trickled candidates: everything is bundled.
 const BUNDLE_MID: &str = "0";
 
+const ICE_DISCONNECTED: Duration = Duration::from_secs(5);
+const ICE_FAILED: Duration = Duration::from_secs(10);
+const ICE_KEEPALIVE: Duration = Duration::from_secs(2);
+/// A path is tried for three seconds; a check costs a datagram of a hundred bytes.
+const ICE_CHECK_EVERY: Duration = Duration::from_millis(50);
+const ICE_CHECKS: u16 = 60;
+
 /// Our slot in the interceptor chain: nearest the application, so that TWCC has seen every packet before.
 const RTP_SLOT: Slot = Slot::Custom(20_000);
 
@@ -128,11 +135,12 @@ impl Engine {
             configure_twcc(Registry::new(), &mut media_engine)?.with(RTP_SLOT, RtpInterceptor::new(Arc::clone(&rtp)));
         let settings = SettingEngineBuilder::new()
             .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
-            .with_ice_timeouts(
-                Some(Duration::from_secs(5)),
-                Some(Duration::from_secs(10)),
-                Some(Duration::from_secs(2)),
-            )
+            .with_ice_timeouts(Some(ICE_DISCONNECTED), Some(ICE_FAILED), Some(ICE_KEEPALIVE))
+            .with_ice_connection_attempts(Some(ICE_CHECK_EVERY), Some(ICE_CHECKS))
+            // The first pair that works is used at once. The engine's default waits a second for a better one where the
+            // server's check came before its candidate did.
+            .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
+            .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
             .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(SctpMaxMessageSize::MAX_MESSAGE_SIZE))
             .build();
         let rtc = RTCPeerConnectionBuilder::new()
