@@ -14,6 +14,12 @@
 //!
 //! What is not real fails loudly: see [`raw::RawError`] and the crate's README.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sequence numbers, timestamps and report fields wrap by definition"
+)]
+
 use thiserror::Error;
 
 mod driver;

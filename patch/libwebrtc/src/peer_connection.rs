@@ -140,7 +140,6 @@ impl PeerConnection {
     }
 
     #[expect(clippy::unused_async, reason = "upstream's signature")]
-    #[expect(clippy::needless_pass_by_value, reason = "upstream's signature")]
     pub async fn create_offer(&self, options: OfferOptions) -> Result<SessionDescription, RtcError> {
         for (wanted, kind) in [
             (options.offer_to_receive_audio, MediaType::Audio),

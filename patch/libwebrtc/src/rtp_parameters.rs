@@ -55,7 +55,6 @@ pub struct RtpCodecParameters {
     pub mime_type: String,
     pub clock_rate: Option<u64>,
     pub channels: Option<u16>,
-    pub(crate) sdp_fmtp_line: String,
 }
 
 #[derive(Debug, Clone, Default)]

@@ -77,7 +77,6 @@ impl From<Codec> for RtpCodecParameters {
             mime_type: codec.mime_type,
             clock_rate: Some(codec.clock_rate.into()),
             channels: (codec.channels > 0).then_some(codec.channels),
-            sdp_fmtp_line: codec.sdp_fmtp_line,
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::data_channel::DataChannelState;
 /// One entry of a statistics report.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-#[expect(clippy::large_enum_variant, reason = "the shape is upstream's")]
 pub enum RtcStats {
     Codec(CodecStats),
     InboundRtp(InboundRtpStats),

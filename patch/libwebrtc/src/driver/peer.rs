@@ -210,8 +210,9 @@ impl Peer {
             let mut inner = self.inner.lock();
             (std::mem::take(&mut inner.udp), std::mem::take(&mut inner.tcp))
         };
-        udp.iter().for_each(|link| self.thread.unwatch(link.fd()));
-        tcp.iter().for_each(|link| self.thread.unwatch(link.fd()));
+        for fd in udp.iter().map(UdpLink::fd).chain(tcp.iter().map(TcpLink::fd)) {
+            self.thread.unwatch(fd);
+        }
     }
 
     pub fn connection_state(&self) -> PeerConnectionState {
@@ -249,11 +250,6 @@ impl Peer {
         from_index(self.states.signaling.load(Ordering::Acquire), states)
     }
 
-    /// Datagrams that the kernel dropped at this connection's sockets.
-    pub fn dropped(&self) -> u64 {
-        self.inner.lock().udp.iter().map(|link| u64::from(link.dropped)).sum()
-    }
-
     // ── candidates ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     fn gather(&self, inner: &mut Inner) {
@@ -286,7 +282,7 @@ impl Peer {
         if settings.udp {
             match UdpLink::bind(ip, settings.receive_buffer) {
                 Ok(link) => {
-                    self.add_candidate(inner, &interfaces::udp_candidate(rank, link.local));
+                    add_candidate(inner, &interfaces::udp_candidate(rank, link.local));
                     if let Err(error) = self.thread.watch(self.id, inner.udp.len(), link.fd(), false) {
                         log::warn!("socket on {ip} cannot be served: {error}");
                     }
@@ -296,13 +292,7 @@ impl Peer {
             }
         }
         if settings.tcp {
-            self.add_candidate(inner, &interfaces::tcp_candidate(rank, ip));
-        }
-    }
-
-    fn add_candidate(&self, inner: &mut Inner, line: &str) {
-        if let Err(error) = inner.engine.add_local_candidate(line) {
-            log::warn!("candidate {line} refused: {error}");
+            add_candidate(inner, &interfaces::tcp_candidate(rank, ip));
         }
     }
 
@@ -313,7 +303,7 @@ impl Peer {
         (nanos != u64::MAX).then(|| self.created + Duration::from_nanos(nanos))
     }
 
-    pub fn on_ready(&self, link: usize, ready: EpollFlags, buffers: &mut ReceiveBuffers, clock: ArrivalClock) {
+    pub(super) fn on_ready(&self, link: usize, ready: EpollFlags, buffers: &mut ReceiveBuffers, clock: ArrivalClock) {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         if let Some(udp) = inner.udp.get_mut(link) {
@@ -338,7 +328,7 @@ impl Peer {
             }
             let (local, peer, engine) = (tcp.local, tcp.peer, &mut inner.engine);
             tcp.receive(|packet| {
-                engine.handle_datagram(clock.now, context(local, peer, TransportProtocol::TCP), packet)
+                engine.handle_datagram(clock.now, context(local, peer, TransportProtocol::TCP), packet);
             });
             if tcp.failed {
                 self.thread.unwatch(tcp.fd());
@@ -558,6 +548,12 @@ impl Drop for Peer {
     }
 }
 
+fn add_candidate(inner: &mut Inner, line: &str) {
+    if let Err(error) = inner.engine.add_local_candidate(line) {
+        log::warn!("candidate {line} refused: {error}");
+    }
+}
+
 fn context(local_addr: SocketAddr, peer_addr: SocketAddr, transport_protocol: TransportProtocol) -> TransportContext {
     TransportContext {
         local_addr,
@@ -567,7 +563,9 @@ fn context(local_addr: SocketAddr, peer_addr: SocketAddr, transport_protocol: Tr
     }
 }
 
-fn call<T>(callback: &Mutex<Option<Box<dyn FnMut(T) + Send + Sync>>>, value: T) {
+type Callback<T> = Mutex<Option<Box<dyn FnMut(T) + Send + Sync>>>;
+
+fn call<T>(callback: &Callback<T>, value: T) {
     if let Some(callback) = callback.lock().as_mut() {
         callback(value);
     }

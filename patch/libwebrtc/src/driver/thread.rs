@@ -175,9 +175,7 @@ impl MediaThread {
         let until = next.map_or(start + IDLE, |at| at.min(start + IDLE));
         self.asleep_until.store(self.nanos(until), Ordering::Release);
         let timeout = ceil_millis(until.saturating_duration_since(start));
-        let count = self
-            .epoll
-            .wait(ready, EpollTimeout::try_from(timeout).unwrap_or(EpollTimeout::ZERO));
+        let count = self.epoll.wait(ready, EpollTimeout::from(timeout));
         self.asleep_until.store(0, Ordering::Release);
         count.unwrap_or(0)
     }
@@ -194,12 +192,10 @@ impl MediaThread {
             return;
         }
         let left = self.coalesce.saturating_sub(now().saturating_duration_since(woken));
-        if let Ok(timeout) = PollTimeout::try_from(ceil_millis(left))
-            && !left.is_zero()
-        {
+        if !left.is_zero() {
             let mut wake = [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
             // Woken or not, the next look finds out.
-            let _ = poll(&mut wake, timeout);
+            let _ = poll(&mut wake, PollTimeout::from(ceil_millis(left)));
         }
     }
 }

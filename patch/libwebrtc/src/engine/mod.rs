@@ -300,11 +300,12 @@ impl Engine {
             let Some(mid) = self.rtc.rtp_transceiver(index).and_then(|t| t.mid().clone()) else {
                 continue;
             };
-            let mut rtp = self.rtp.lock();
-            for layer in transceiver.sender.layer_list() {
-                rtp.announce(layer.ssrc, &mid, &layer.parameters.rid);
+            if transceiver.sender.track().is_some() {
+                let mut rtp = self.rtp.lock();
+                for layer in transceiver.sender.layer_list() {
+                    rtp.announce(layer.ssrc, &mid, &layer.parameters.rid);
+                }
             }
-            drop(rtp);
             transceiver.set_mid(&mid);
         }
     }
@@ -744,13 +745,18 @@ impl Engine {
         }
         drop(rtp);
         let channels: Vec<RTCDataChannelId> = self.channels.keys().copied().collect();
-        channels.into_iter().for_each(|id| self.forget_channel(id));
+        for id in channels {
+            self.forget_channel(id);
+        }
         self.connection = PeerConnectionState::Closed;
         self.ice = IceConnectionState::Closed;
         self.events.push(Event::Signaling(SignalingState::Closed));
         self.events.push(Event::Connection(PeerConnectionState::Closed));
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// The layers to send: one for each encoding asked for, at least one. Audio has no RTX.
 fn layers(video: bool, encodings: Vec<RtpEncodingParameters>) -> Vec<Layer> {

@@ -69,13 +69,6 @@ impl Section {
             RtpTransceiverDirection::SendOnly | RtpTransceiverDirection::SendRecv
         )
     }
-
-    pub fn receives(&self) -> bool {
-        matches!(
-            self.direction,
-            RtpTransceiverDirection::RecvOnly | RtpTransceiverDirection::SendRecv
-        )
-    }
 }
 
 /// The RTP sections of a description, in order. Rejected ones (port 0 outside a bundle) count as inactive.

@@ -43,12 +43,12 @@ impl SenderInner {
             host,
             cname,
             state: Mutex::new(State {
-                track: track.clone(),
+                track,
                 layers,
                 ..State::default()
             }),
         });
-        if let Some(track) = track.as_ref().and_then(MediaStreamTrack::local) {
+        if let Some(track) = sender.track().as_ref().and_then(MediaStreamTrack::local) {
             track.attach(&sender);
         }
         sender

@@ -84,9 +84,9 @@ impl Engine {
         self.channel_stats(&mut report);
         for transceiver in self.transceivers() {
             if let Some(received) = transceiver.receiver.current() {
-                self.inbound_stats(&mut report, &received.track, transceiver.mid());
+                self.inbound_stats(&mut report, &received.track, transceiver.mid().as_deref());
             }
-            self.outbound_stats(&mut report, &transceiver.sender, transceiver.mid());
+            self.outbound_stats(&mut report, &transceiver.sender, transceiver.mid().as_deref());
         }
         report.entries
     }
@@ -99,7 +99,7 @@ impl Engine {
                 .filter(|received| Arc::ptr_eq(&received.track, track))
                 .and_then(|_| t.mid())
         });
-        self.inbound_stats(&mut report, track, mid);
+        self.inbound_stats(&mut report, track, mid.as_deref());
         report.entries
     }
 
@@ -110,11 +110,11 @@ impl Engine {
             .iter()
             .find(|t| Arc::ptr_eq(&t.sender, sender))
             .and_then(|t| t.mid());
-        self.outbound_stats(&mut report, sender, mid);
+        self.outbound_stats(&mut report, sender, mid.as_deref());
         report.entries
     }
 
-    fn inbound_stats(&self, report: &mut Report, track: &RemoteTrack, mid: Option<String>) {
+    fn inbound_stats(&self, report: &mut Report, track: &RemoteTrack, mid: Option<&str>) {
         let codec_id = track
             .codecs()
             .iter()
@@ -144,7 +144,7 @@ impl Engine {
                 },
                 inbound: dictionaries::InboundRtpStreamStats {
                     track_identifier: track.id().to_owned(),
-                    mid: mid.clone().unwrap_or_default(),
+                    mid: mid.unwrap_or_default().to_owned(),
                     bytes_received: bytes,
                     nack_count: nacks,
                     pli_count: plis,
@@ -157,7 +157,7 @@ impl Engine {
         }
     }
 
-    fn outbound_stats(&self, report: &mut Report, sender: &SenderInner, mid: Option<String>) {
+    fn outbound_stats(&self, report: &mut Report, sender: &SenderInner, mid: Option<&str>) {
         let Some(track) = sender.track() else { return };
         let video = matches!(track, crate::media_stream_track::MediaStreamTrack::Video(_));
         let codec_id = sender.codec().map(|codec| report.codec(&codec)).unwrap_or_default();
@@ -174,7 +174,7 @@ impl Engine {
                     bytes_sent: counters.bytes,
                 },
                 outbound: dictionaries::OutboundRtpStreamStats {
-                    mid: mid.clone().unwrap_or_default(),
+                    mid: mid.unwrap_or_default().to_owned(),
                     rid: layer.parameters.rid.clone(),
                     remote_id: remote_id.clone(),
                     retransmitted_packets_sent: counters.repaired_packets,

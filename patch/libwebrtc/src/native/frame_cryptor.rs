@@ -60,10 +60,13 @@ pub struct EncryptedPacket {
     pub key_index: u32,
 }
 
+/// By participant (nobody's are shared) and index.
+type Keys = HashMap<(String, i32), Vec<u8>>;
+
 /// Keeps keys; none of them is ever used.
 #[derive(Clone, Default)]
 pub struct KeyProvider {
-    keys: Arc<Mutex<HashMap<(String, i32), Vec<u8>>>>,
+    keys: Arc<Mutex<Keys>>,
 }
 
 /// Shared keys belong to no participant.
@@ -182,7 +185,6 @@ impl FrameCryptor {
 pub struct DataPacketCryptor {}
 
 impl DataPacketCryptor {
-    #[expect(clippy::needless_pass_by_value, reason = "upstream's signature")]
     pub fn new(algorithm: EncryptionAlgorithm, _: KeyProvider) -> Self {
         log::error!("data encryption ({algorithm:?}): {}", RawError::EncryptionNotBuilt);
         Self {}

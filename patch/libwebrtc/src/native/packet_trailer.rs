@@ -68,12 +68,14 @@ impl PacketTrailerHandler {
 
     pub fn store_frame_metadata(&self, _: i64, _: u64, _: u32, _: &[u8]) {}
 
+    #[expect(clippy::needless_pass_by_value, reason = "upstream's signature")]
     pub fn set_publish_timing_observer(&self, observer: Option<PublishTimingObserver>) {
         if observer.is_some() {
             log::warn!("publish timing is not measured: nothing is encoded here");
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "upstream's signature")]
     pub fn set_subscribe_timing_observer(&self, observer: Option<SubscribeTimingObserver>) {
         if observer.is_some() {
             log::warn!("subscribe timing is not measured: nothing is decoded here");

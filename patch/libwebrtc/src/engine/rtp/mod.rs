@@ -20,7 +20,9 @@ use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication
 use rtc::rtcp::receiver_report::ReceiverReport;
 use rtc::rtcp::reception_report::ReceptionReport;
 use rtc::rtcp::sender_report::SenderReport as RtcpSenderReport;
-use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
+use rtc::rtcp::transport_feedbacks::transport_layer_nack::{
+    NackPair, TransportLayerNack, nack_pairs_from_sequence_numbers,
+};
 use rtc::rtp;
 use rtc::sansio::Protocol;
 use rtc::shared::TransportContext;
@@ -243,7 +245,7 @@ impl RtpState {
             return;
         };
         stream.on_nack();
-        for sequence in nack.nacks.iter().flat_map(|pair| pair.packet_list()) {
+        for sequence in nack.nacks.iter().flat_map(NackPair::packet_list) {
             if let Some(repair) = stream.repair(now, sequence) {
                 out.push_back(tagged(now, Packet::Rtp(repair)));
             }
@@ -282,9 +284,22 @@ impl RtpState {
         self.outbound.remove(&ssrc);
     }
 
-    /// Whether the stream has been negotiated, and so can be sent.
-    pub fn is_bound(&self, ssrc: u32) -> bool {
-        self.outbound.contains_key(&ssrc)
+    /// How much is kept: received streams, their repairs, sent streams, announced ones.
+    #[cfg(test)]
+    pub fn sizes(&self) -> [usize; 4] {
+        [
+            self.inbound.len(),
+            self.repairs.len(),
+            self.outbound.len(),
+            self.announced.len(),
+        ]
+    }
+
+    /// As if no description had named a stream.
+    #[cfg(test)]
+    pub fn forget_assignments(&mut self) {
+        self.inbound.clear();
+        self.repairs.clear();
     }
 
     /// Completes a packet of a local stream; `None` while the stream is not negotiated.
@@ -478,6 +493,3 @@ impl Interceptor for RtpInterceptor {
 
     fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
 }
-
-#[cfg(test)]
-mod tests;

@@ -184,10 +184,6 @@ impl InboundStream {
         Verdict::Deliver
     }
 
-    pub fn duplicate_repair(&mut self) {
-        self.counters.duplicates += 1;
-    }
-
     /// RFC 3550 §A.8, with the difference of transit times taken between consecutive packets.
     fn update_jitter(&mut self, now: Instant, timestamp: u32) {
         if let Some((last_timestamp, last_arrival)) = self.last_transit {
@@ -243,11 +239,7 @@ impl InboundStream {
         let (expected_before, received_before) = std::mem::replace(&mut self.previous, (expected, received));
         let expected_now = expected.saturating_sub(expected_before);
         let lost_now = expected_now.saturating_sub(received.saturating_sub(received_before));
-        let fraction = if expected_now == 0 {
-            0
-        } else {
-            (lost_now * 256 / expected_now).min(255)
-        };
+        let fraction = (lost_now * 256).checked_div(expected_now).unwrap_or(0).min(255);
         let (lsr, delay) = self.last_report.as_ref().map_or((0, 0), |last| {
             (
                 last.lsr,
