@@ -24,11 +24,14 @@
     expect(clippy::cast_possible_truncation, reason = "tests choose their numbers")
 )]
 
+mod bits;
 pub mod codec;
+pub mod depacketize;
 mod error;
 pub mod frame;
 pub mod ids;
 pub mod journal;
+pub mod reorder;
 pub mod rtp;
 pub mod time;
 
