@@ -34,5 +34,6 @@ pub mod journal;
 pub mod reorder;
 pub mod rtp;
 pub mod time;
+pub mod track;
 
 pub use error::ErrorKind;
