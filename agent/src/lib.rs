@@ -1,1 +1,4 @@
-//! To be written.
+//! Greffier's participants, and what runs them.
+
+pub mod clock;
+pub mod supervisor;
