@@ -21,7 +21,12 @@
 
 #![cfg_attr(
     test,
-    expect(clippy::cast_possible_truncation, reason = "tests choose their numbers")
+    expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        reason = "tests choose their numbers"
+    )
 )]
 
 mod bits;
@@ -34,6 +39,7 @@ pub mod journal;
 pub mod reorder;
 pub mod rtp;
 pub mod time;
+pub mod timeline;
 pub mod track;
 
 pub use error::ErrorKind;

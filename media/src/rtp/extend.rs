@@ -23,11 +23,16 @@ impl SequenceExtender {
     }
 }
 
-/// Extends RTP timestamps to 64 bits, likewise, within half a cycle (13 hours of video, 12 of Opus).
+/// Extends RTP timestamps to 64 bits, likewise, but forwards whenever it can: a timestamp more than [`MAX_TICKS_BACK`]
+/// before the newest is taken as ahead of it. So a sender that starts its clock anew within a stream makes a jump ahead,
+/// never one back, and the order of timestamps stays that of the packets.
 #[derive(Debug, Clone, Default)]
 pub struct TimestampExtender {
     newest: Option<u64>,
 }
+
+/// How far back a timestamp may be: 46 s of video, 87 s of Opus. No packet comes later than that.
+const MAX_TICKS_BACK: u32 = 1 << 22;
 
 impl TimestampExtender {
     pub fn extend(&mut self, timestamp: u32) -> u64 {
@@ -42,8 +47,13 @@ impl TimestampExtender {
             None => (1 << 32) | u64::from(timestamp),
             Some(newest) => {
                 #[expect(clippy::cast_possible_truncation, reason = "the low half is what was sent")]
-                let ahead = timestamp.wrapping_sub(newest as u32).cast_signed();
-                newest.saturating_add_signed(i64::from(ahead))
+                let newest_sent = newest as u32;
+                let back = newest_sent.wrapping_sub(timestamp);
+                if back <= MAX_TICKS_BACK {
+                    newest - u64::from(back)
+                } else {
+                    newest + u64::from(timestamp.wrapping_sub(newest_sent))
+                }
             }
         }
     }
@@ -92,6 +102,15 @@ mod tests {
         assert_eq!(extender.extend(u32::MAX - 9), first + 1);
     }
 
+    #[test]
+    fn a_clock_set_back_jumps_ahead() {
+        let mut extender = TimestampExtender::default();
+        let first = extender.extend(3_000_000_000);
+        let again = extender.extend(1000);
+        assert_eq!(again - first, (1 << 32) - 3_000_000_000 + 1000);
+        assert_eq!(extender.extend(4000), again + 3000);
+    }
+
     proptest! {
         /// Any stream whose steps stay within half a cycle comes out as it was before it was cut to 16 bits.
         #[test]
@@ -107,7 +126,7 @@ mod tests {
         }
 
         #[test]
-        fn timestamps_likewise(first: u32, steps in vec(-90_000_i64..2_000_000_000, 0..200)) {
+        fn timestamps_likewise(first: u32, steps in vec(-4_000_000_i64..4_000_000_000, 0..200)) {
             let mut extender = TimestampExtender::default();
             let mut newest = (1 << 32) | u64::from(first);
             prop_assert_eq!(extender.extend(first), newest);
