@@ -26,22 +26,32 @@ class Listener:
     def __init__(self, folder: Path, report: Callable[..., None]) -> None:
         self.folder = folder
         self.report = report
+        self.count = 0
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     def listen(self, track: rtc.RemoteTrack, source: str, sender: str) -> None:
         """Writes what comes over this track from now on."""
-        path = self.folder / f"{len(self.tasks):03}-{sender}-{source}.received"
+        path = self.folder / f"{self.count:03}-{sender}-{source}.received"
+        self.count += 1
         header = {"from": sender, "source": source, "track": track.sid}
         receive = self._pictures if track.kind == rtc.TrackKind.KIND_VIDEO else self._sounds
-        self.tasks[f"{track.sid} {len(self.tasks)}"] = asyncio.create_task(receive(track, path, header))
+        self.tasks[track.sid] = asyncio.create_task(receive(track, path, header))
         self.report("receiving", **header, file=path.name)
+
+    async def stop(self, sid: str) -> None:
+        """Ends the file of a track that is no longer subscribed: its receiver may go on with somebody else's media."""
+        task = self.tasks.pop(sid, None)
+        if task is not None:
+            await self._end([task])
 
     async def close(self) -> None:
         """Ends the files."""
-        for task in self.tasks.values():
+        await self._end(list(self.tasks.values()))
+
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
             task.cancel()
-        results = await asyncio.gather(*self.tasks.values(), return_exceptions=True)
-        for result in results:
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception):
                 self.report("failed", step="listen", error=repr(result))
 
@@ -85,7 +95,9 @@ def shrink(i420: bytes, width: int, height: int) -> bytes:
 
 
 def average(plane: np.ndarray) -> np.ndarray:
-    """Means of a plane's cells."""
+    """Means of a plane's cells. LiveKit ends a track with blank pictures smaller than the grid: those are enlarged first."""
+    for axis, least in ((0, ROWS), (1, COLUMNS)):
+        plane = np.repeat(plane, -(-least // plane.shape[axis]), axis=axis)
     rows, columns = (np.arange(n) * size // n for n, size in ((ROWS, plane.shape[0]), (COLUMNS, plane.shape[1])))
     sums = np.add.reduceat(np.add.reduceat(plane.astype(np.uint32), rows, axis=0), columns, axis=1)
     heights = np.diff(np.append(rows, plane.shape[0]))

@@ -238,6 +238,7 @@ class Peer:
         @room.on("track_unsubscribed")
         def _(track: Any, publication: Any, participant: Any) -> None:
             report("unsubscribed", source=source_of(publication), sid=track.sid, **{"from": participant.identity})
+            self._spawn(self.listener.stop(track.sid))
 
         @room.on("track_muted")
         def _(participant: Any, publication: Any) -> None:

@@ -1,18 +1,23 @@
 //! Where a test keeps what it leaves behind: logs, ground truth, recordings, screenshots.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 
 use crate::missing::test_name;
+use crate::process::lock;
 
-/// `target/e2e/<test>`, emptied when the test starts and kept when it ends, so that a failure can be looked at.
+/// `target/e2e/<suite>/<test>`, emptied when the test first asks for it and kept when it ends, so that a failure can be
+/// looked at.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// The running test's own folder, emptied.
+    /// The running test's own folder.
     pub fn of_test() -> Result<Self> {
+        static EMPTIED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
         let program = std::env::current_exe().context("this program has no path")?;
         // `harness-0a1b2c3d4e5f6071` → `harness`.
         let suite = program.file_stem().unwrap_or_default().to_string_lossy();
@@ -21,11 +26,13 @@ impl Folder {
             .join("target/e2e")
             .join(suite)
             .join(test_name().replace("::", "."));
-        match std::fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot empty {}", path.display()));
+        if lock(&EMPTIED).insert(path.clone()) {
+            match std::fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot empty {}", path.display()));
+                }
+                _ => {}
             }
-            _ => {}
         }
         Self::at(path)
     }

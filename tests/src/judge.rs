@@ -103,6 +103,7 @@ pub enum Trait {
 pub struct Verdict {
     name: String,
     identity: String,
+    is_live: bool,
     /// The wall time of the recording's second 0, and by how much single pictures or beeps disagree (from the 5th to the
     /// 95th percentile). None if there is too little to tell.
     pub origin: Option<(Wall, f64)>,
@@ -135,7 +136,8 @@ impl Verdict {
         let shows: Vec<&Take> = peer.takes_of(video_source).collect();
         let ends = ends(observation);
         let origin = origin_by_codes(observation, peer, video_source)
-            .or_else(|| origin_by_beeps(observation, peer.pattern.peer, &sounds));
+            .or_else(|| origin_by_beeps(observation, peer.pattern.peer, &sounds))
+            .or(observation.is_live.then_some((Wall(0.0), 0.0)));
         let beeps = observation.audio.as_ref().map(|audio| {
             let at = audio.beeps_of(peer.pattern.peer).map(beginning);
             compare(at.collect(), origin, &sounds, BEEP_S[1])
@@ -160,6 +162,7 @@ impl Verdict {
         Self {
             name: observation.name.clone(),
             identity: peer.identity.clone(),
+            is_live: observation.is_live,
             origin,
             beeps,
             flashes,
@@ -310,8 +313,16 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "  {} against {}, {:.3} s long", self.name, self.identity, self.ends)?;
+        writeln!(f, "  {} against {}", self.name, self.identity)?;
         match self.origin {
+            Some((origin, spread)) if self.is_live => {
+                writeln!(
+                    f,
+                    "  {:.0} ms on its way (spread {:.0} ms)",
+                    -origin.0 * 1000.0,
+                    spread * 1000.0
+                )?;
+            }
             Some((origin, spread)) => writeln!(f, "  second 0 is {origin} (spread {:.1} ms)", spread * 1000.0)?,
             None => writeln!(f, "  nothing tells which second is which")?,
         }

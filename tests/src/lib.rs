@@ -2,6 +2,7 @@
 //! packets, and an analyser that judges what came out by its content.
 
 pub mod analyse;
+pub mod browser;
 pub mod folder;
 pub mod generate;
 mod installed;
@@ -16,6 +17,7 @@ mod reception;
 pub mod server;
 
 pub use analyse::{MediaFile, Observation};
+pub use browser::{Browser, Participation, Playback};
 pub use folder::Folder;
 pub use judge::{Verdict, judge};
 pub use meeting::{

@@ -6,9 +6,8 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
-use std::io::Write;
 use std::net::Ipv4Addr;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -26,6 +25,16 @@ pub enum Direction {
     Down,
     /// From it.
     Up,
+}
+
+impl Direction {
+    /// Name of the table that counts and drops.
+    fn table(self) -> &'static str {
+        match self {
+            Direction::Down => "down",
+            Direction::Up => "up",
+        }
+    }
 }
 
 /// UDP packets that came by, and how many of them were dropped.
@@ -49,6 +58,7 @@ pub struct Network(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     name: String,
+    outside: String,
     number: u8,
     _held: File,
 }
@@ -59,16 +69,17 @@ impl Network {
         let (number, held) = take_number()?;
         // Whoever held the number before may have been killed before it could remove its namespace.
         let name = format!("greffier-test-{number}");
-        let _ = ip(&["netns", "del", &name]);
+        let (outside, inside) = (format!("gt{number}o"), inside(number));
+        remove(&name, &outside);
         if let Err(error) = ip(&["netns", "add", &name]) {
             return Err(Missing::new(format!("a network namespace ({error:#})"), "run as root").into());
         }
         let this = Self(Arc::new(Inner {
             name: name.clone(),
+            outside: outside.clone(),
             number,
             _held: held,
         }));
-        let (outside, inside) = (format!("gt{number}o"), format!("gt{number}i"));
         ip(&[
             "link", "add", &outside, "type", "veth", "peer", "name", &inside, "netns", &name,
         ])?;
@@ -111,40 +122,41 @@ impl Network {
     /// From now on loses so many percent of the UDP packets in this direction; the counters start anew.
     pub fn lose(&self, direction: Direction, percent: f64) -> Result<()> {
         ensure!((0.0..=100.0).contains(&percent), "{percent} % is no part");
-        let (table, hook, side) = match direction {
-            Direction::Down => ("down", "input", "iifname"),
-            Direction::Up => ("up", "output", "oifname"),
+        let table = direction.table();
+        // At the device, past the sockets: a packet dropped earlier on its way out is an error to its sender, which real
+        // networks do not tell.
+        let hook = match direction {
+            Direction::Down => "ingress",
+            Direction::Up => "egress",
         };
+        let device = inside(self.0.number);
         // In hundredths of a percent; `numgen random` draws evenly from 0 to 9999.
         let threshold = format!("{:.0}", percent * 100.0);
-        let drop = if threshold == "0" {
-            // nft refuses a comparison that is never true.
-            String::new()
-        } else {
-            format!("numgen random mod 10000 < {threshold} counter name dropped drop")
+        // nft refuses a comparison that is never true.
+        let drop = match threshold.as_str() {
+            "0" => String::new(),
+            some => format!("numgen random mod 10000 < {some} counter name dropped drop"),
         };
-        self.nft(&format!(
-            "table inet {table} {{}}\n\
-             delete table inet {table}\n\
-             table inet {table} {{\n\
+        // A table declared before it is deleted may be there already or not.
+        let rules = format!(
+            "table netdev {table} {{}}\n\
+             delete table netdev {table}\n\
+             table netdev {table} {{\n\
                counter seen {{}}\n\
                counter dropped {{}}\n\
                chain {hook} {{\n\
-                 type filter hook {hook} priority 0\n\
-                 {side} != \"lo\" meta l4proto udp counter name seen {drop}\n\
+                 type filter hook {hook} device \"{device}\" priority 0\n\
+                 meta l4proto udp counter name seen {drop}\n\
                }}\n\
              }}\n"
-        ))
-        .map(|_| ())
+        );
+        self.nft(&[&rules]).map(|_| ())
     }
 
     /// What came by in this direction since [`Network::lose`].
     pub fn loss(&self, direction: Direction) -> Result<Loss> {
-        let table = match direction {
-            Direction::Down => "down",
-            Direction::Up => "up",
-        };
-        let answer = self.nft(&format!("list counters table inet {table}\n"))?;
+        let table = direction.table();
+        let answer = self.nft(&["-j", "list", "counters", "table", "netdev", table])?;
         let answer: Value = serde_json::from_str(&answer).context("nft's answer is no JSON")?;
         let counter = |name: &str| {
             answer["nftables"]
@@ -168,31 +180,22 @@ impl Network {
         Ok(command)
     }
 
-    /// Runs nft inside the network, with JSON answers.
-    fn nft(&self, script: &str) -> Result<String> {
+    /// Runs nft inside the network.
+    fn nft(&self, arguments: &[&str]) -> Result<String> {
         Missing::tool("nft")?;
-        let mut child = self
+        let output = self
             .command("nft")?
-            .args(["-j", "-f", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+            .args(arguments)
+            .output()
             .context("cannot run nft")?;
-        child
-            .stdin
-            .take()
-            .context("nft has no input")?
-            .write_all(script.as_bytes())?;
-        let output = child.wait_with_output()?;
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
             let lack = errors.contains("not supported") || errors.contains("No such file or directory");
             ensure!(
                 !lack,
                 Missing::new(format!("nftables with numgen ({})", errors.trim()), "another kernel")
             );
-            bail!("nft refuses:\n{script}\n{errors}");
+            bail!("nft {}: {}", arguments.join(" "), errors.trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -200,9 +203,20 @@ impl Network {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // The link goes with the namespace. Nothing to be done if it cannot be removed; the next holder of the number tries.
-        let _ = ip(&["netns", "del", &self.name]);
+        remove(&self.name, &self.outside);
     }
+}
+
+/// The link's device inside the network.
+fn inside(number: u8) -> String {
+    format!("gt{number}i")
+}
+
+/// Removes a link and a namespace if they are there. What cannot be removed is left to the next holder of the number.
+fn remove(name: &str, outside: &str) {
+    // The link would go with the namespace too, but some time after.
+    let _ = ip(&["link", "del", outside]);
+    let _ = ip(&["netns", "del", name]);
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {

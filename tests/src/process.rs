@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Serialize;
@@ -85,7 +85,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 ///
 /// The kernel does that (`PR_SET_PDEATHSIG`, set by `setpriv`), but takes the *thread* that started the child for its
 /// parent: so one thread that never ends starts them all.
-pub fn spawn(command: &Command) -> Result<Child> {
+fn spawn(command: &Command) -> Result<Child> {
     type Job = (Command, SyncSender<io::Result<Child>>);
     static STARTER: OnceLock<SyncSender<Job>> = OnceLock::new();
     let starter = STARTER.get_or_init(|| {
@@ -133,7 +133,7 @@ fn with_parent_death_signal(command: &Command) -> Result<Command, Missing> {
 }
 
 /// Sends `signal` to a child by its id, unless it has ended already.
-pub fn signal(child: &mut Child, signal: Signal) -> Result<()> {
+fn signal(child: &mut Child, signal: Signal) -> Result<()> {
     if child.try_wait()?.is_none() {
         let id = i32::try_from(child.id()).context("a process id fits an i32")?;
         kill(Pid::from_raw(id), signal).with_context(|| format!("cannot send {signal} to process {id}"))?;
@@ -229,25 +229,153 @@ pub enum NotSeen {
 }
 
 /// Copies a process's output line by line into a file and a [`Log`]; the thread ends with the output.
-pub fn follow(output: impl io::Read + Send + 'static, file: &Path) -> Result<Arc<Log<String>>> {
+fn follow(output: impl io::Read + Send + 'static, file: &Path) -> Result<Arc<Log<String>>> {
+    let log = Arc::new(Log::default());
+    let lines = Arc::clone(&log);
+    let follower = copy_lines(output, file, Arc::clone(&log))?;
+    std::thread::spawn(move || {
+        // A follower that panicked has followed to its end all the same.
+        let _ = follower.join();
+        lines.end();
+    });
+    Ok(log)
+}
+
+/// The thread that copies; it does not end the log, which others may write to as well.
+fn copy_lines(
+    output: impl io::Read + Send + 'static,
+    file: &Path,
+    log: Arc<Log<String>>,
+) -> Result<std::thread::JoinHandle<()>> {
     let mut file = File::options()
         .create(true)
         .append(true)
         .open(file)
         .with_context(|| format!("cannot write {}", file.display()))?;
-    let log = Arc::new(Log::default());
-    let lines = Arc::clone(&log);
-    std::thread::spawn(move || {
+    Ok(std::thread::spawn(move || {
         for line in BufReader::new(output).split(b'\n') {
             let Ok(line) = line else { break };
             let line = String::from_utf8_lossy(&line).into_owned();
             // A full disk must not stop the process we follow.
             let _ = writeln!(file, "{line}");
-            lines.push(line);
+            log.push(line);
         }
-        lines.end();
-    });
-    Ok(log)
+    }))
+}
+
+/// A server under test: its output goes to a file and can be waited on; it can be asked to end, crashed and started again.
+/// Killed on drop.
+#[derive(Debug)]
+pub struct Service {
+    name: String,
+    command: Command,
+    log_file: PathBuf,
+    child: Child,
+    log: Arc<Log<String>>,
+}
+
+impl Service {
+    /// Starts `command`; all it writes is appended to `log_file`.
+    pub fn start(name: &str, command: Command, log_file: &Path) -> Result<Self> {
+        let (child, log) = Self::launch(&command, log_file)?;
+        Ok(Self {
+            name: name.to_owned(),
+            command,
+            log_file: log_file.to_owned(),
+            child,
+            log,
+        })
+    }
+
+    fn launch(command: &Command, log_file: &Path) -> Result<(Child, Arc<Log<String>>)> {
+        let mut child = spawn(command)?;
+        let log = Arc::new(Log::default());
+        let output = copy_lines(child.stdout.take().context("no output")?, log_file, Arc::clone(&log))?;
+        let errors = copy_lines(
+            child.stderr.take().context("no error output")?,
+            log_file,
+            Arc::clone(&log),
+        )?;
+        let lines = Arc::clone(&log);
+        std::thread::spawn(move || {
+            // Followers that panicked have followed to their end all the same.
+            let _ = (output.join(), errors.join());
+            lines.end();
+        });
+        Ok((child, log))
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its output is.
+    pub fn log_file(&self) -> &Path {
+        &self.log_file
+    }
+
+    /// Waits for a line of its output since it was last started.
+    pub fn wait_for_line(&self, what: &str, deadline: Deadline, wanted: impl Fn(&str) -> bool) -> Result<String> {
+        self.log.find(0, deadline, |line| wanted(line)).map_err(|why| {
+            let lines = self.log.all();
+            let tail = lines
+                .iter()
+                .rev()
+                .take(12)
+                .rev()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("\n");
+            anyhow::anyhow!(
+                "{}: waited for {what}: {why}; see {}\n{tail}",
+                self.name,
+                self.log_file.display()
+            )
+        })
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&mut self, which: Signal) -> Result<()> {
+        signal(&mut self.child, which)
+    }
+
+    /// Kills it at once (`kill -9`), as a crash would.
+    pub fn crash(&mut self) -> Result<()> {
+        self.signal(Signal::SIGKILL)?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to end (SIGTERM) and gives how it ended; kills it and fails if it has not within this time.
+    pub fn stop(&mut self, within: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::SIGTERM)?;
+        // Its output ends with it.
+        if self.log.find(usize::MAX, Deadline::within(within), |_| false) == Err(NotSeen::InTime) {
+            self.crash()?;
+            bail!("{} did not end within {within:?} of being asked to", self.name);
+        }
+        Ok(self.child.wait()?)
+    }
+
+    /// Starts it again as it was started first.
+    pub fn restart(&mut self) -> Result<()> {
+        ensure!(!self.is_running()?, "{} still runs", self.name);
+        (self.child, self.log) = Self::launch(&self.command, &self.log_file)?;
+        Ok(())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // Nothing to be done about a process that cannot be killed.
+        let _ = self.crash();
+    }
 }
 
 /// A child that takes one JSON object a line and tells facts the same way. Killed on drop.

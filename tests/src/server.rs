@@ -3,24 +3,23 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command};
-use std::sync::{Arc, OnceLock};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use livekit_api::access_token::{AccessToken, VideoGrants};
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::folder::{Folder, repository};
 use crate::missing::Missing;
 use crate::ports::Ports;
-use crate::process::{Deadline, Log, follow, signal, spawn};
+use crate::process::{Deadline, Service};
 
 /// A server on an idle machine answers within 0.2 s; a busy one needs longer, and a broken one never answers.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// After SIGTERM an empty server takes five seconds; one with participants waits for them, which tests do not want.
-const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// After SIGTERM an empty server takes five seconds; one with participants waits for them, for ever.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// Credentials of every test's server. LiveKit asks for secrets of 32 characters or more.
 const KEY: &str = "testkey";
 const SECRET: &str = "the secret of a server that lives for one test only";
@@ -86,7 +85,7 @@ impl Setup {
         let program = find()?;
         let ports = Ports::take()?;
         let folder = Folder::of_test()?;
-        let config_file = folder.join("livekit.json");
+        let config_file = folder.join(format!("livekit-{}.json", ports.http()));
         let mut config = json!({
             "port": ports.http(),
             "bind_addresses": ["127.0.0.1"],
@@ -125,14 +124,19 @@ impl Setup {
 
         let mut command = Command::new(program);
         command.arg("--config").arg(&config_file);
-        let running = Running::start(&command, &folder.join("livekit.log"), ports.http())?;
-        Ok(Server {
+        let service = Service::start(
+            "livekit-server",
+            command,
+            &folder.join(format!("livekit-{}.log", ports.http())),
+        )?;
+        let server = Server {
             ports,
             folder,
             address: self.address,
-            command,
-            running,
-        })
+            service,
+        };
+        server.wait_until_ready()?;
+        Ok(server)
     }
 }
 
@@ -142,15 +146,7 @@ pub struct Server {
     ports: Ports,
     folder: Folder,
     address: Ipv4Addr,
-    command: Command,
-    running: Running,
-}
-
-/// One process of it; a restart makes another.
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    log: Arc<Log<String>>,
+    service: Service,
 }
 
 impl Server {
@@ -205,11 +201,6 @@ impl Server {
         &self.folder
     }
 
-    /// Its log file.
-    pub fn log_file(&self) -> PathBuf {
-        self.folder.join("livekit.log")
-    }
-
     /// A token to enter a room as an ordinary participant: publishes, subscribes, may change its own metadata.
     pub fn token(&self, room: &str, identity: &str) -> Result<String> {
         self.token_with(
@@ -236,69 +227,33 @@ impl Server {
             .context("cannot sign a token")
     }
 
-    /// Waits for a line of the present process's log.
-    pub fn wait_for_log(&self, deadline: Deadline, wanted: impl Fn(&str) -> bool) -> Result<String> {
-        self.running
-            .log
-            .find(0, deadline, |line| wanted(line))
-            .with_context(|| format!("waited for a line in {}", self.log_file().display()))
+    /// The process: its log, its id, signals.
+    pub fn service(&mut self) -> &mut Service {
+        &mut self.service
     }
 
     /// Kills it at once (`kill -9`), as a crash would.
     pub fn crash(&mut self) -> Result<()> {
-        signal(&mut self.running.child, Signal::SIGKILL)?;
-        self.running.child.wait()?;
-        Ok(())
+        self.service.crash()
     }
 
-    /// Asks it to end (SIGTERM); kills it if participants keep it.
+    /// Asks it to end (SIGTERM).
     pub fn stop(&mut self) -> Result<()> {
-        signal(&mut self.running.child, Signal::SIGTERM)?;
-        // The log ends with the process.
-        let _ = self
-            .running
-            .log
-            .find(usize::MAX, Deadline::within(STOP_WITHIN), |_| false);
-        self.crash()
+        self.service.stop(STOP_WITHIN).map(|_| ())
     }
 
     /// Starts it again with the same configuration on the same ports, and waits until it answers.
     pub fn restart(&mut self) -> Result<()> {
-        ensure!(self.running.child.try_wait()?.is_some(), "the server still runs");
-        self.running = Running::start(&self.command, &self.log_file(), self.ports.http())?;
-        Ok(())
+        self.service.restart()?;
+        self.wait_until_ready()
     }
-}
 
-impl Running {
-    fn start(command: &Command, log_file: &std::path::Path, port: u16) -> Result<Self> {
-        let mut child = spawn(command)?;
-        // LiveKit logs to stderr.
-        let log = follow(child.stderr.take().context("no error output")?, log_file)?;
-        let mut this = Self { child, log };
+    fn wait_until_ready(&self) -> Result<()> {
         let deadline = Deadline::within(READY_WITHIN);
         // Its listeners are open when it says so.
-        match this
-            .log
-            .find(0, deadline, |line| line.contains("starting LiveKit server"))
-        {
-            Ok(_) => answers(port, deadline).map(|()| this),
-            Err(why) => {
-                let _ = this.child.kill();
-                bail!(
-                    "livekit-server is not ready: {why}; see {}:\n{}",
-                    log_file.display(),
-                    this.log.all().join("\n")
-                )
-            }
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Nothing to be done about a process that cannot be killed.
-        let _ = self.child.kill().and_then(|()| self.child.wait());
+        let is_open = |line: &str| line.contains("starting LiveKit server");
+        self.service.wait_for_line("its start", deadline, is_open)?;
+        answers(self.ports.http(), deadline)
     }
 }
 

@@ -169,6 +169,7 @@ impl MediaFile {
         };
         Ok(Observation {
             name: self.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            is_live: false,
             audio,
             video,
             facts: Some(facts),

@@ -14,6 +14,8 @@ pub use video::{Flash, Freeze, Picture, Video};
 pub struct Observation {
     /// What it is, for messages.
     pub name: String,
+    /// Whether a peer received it live: then its time line is wall time, and what is on it is late by the way it came.
+    pub is_live: bool,
     /// What is in the sound, if there is any.
     pub audio: Option<Audio>,
     /// What is in the pictures, if there are any.

@@ -137,6 +137,7 @@ impl PeerTruth {
         }
         let mut observation = Observation {
             name: format!("what {} received of {from}", self.identity),
+            is_live: true,
             ..Observation::default()
         };
         for (_, source, file) in files {
@@ -157,19 +158,17 @@ impl PeerTruth {
             .filter(|(sender, of, _)| sender == from && *of == source)
             .map(|(_, _, file)| {
                 let name = format!("what {} received of {from}'s {source}", self.identity);
-                Ok(if source.is_audio() {
-                    Observation {
-                        name,
-                        audio: Some(reception::sound(file)?),
-                        ..Observation::default()
-                    }
+                let mut observation = Observation {
+                    name,
+                    is_live: true,
+                    ..Observation::default()
+                };
+                if source.is_audio() {
+                    observation.audio = Some(reception::sound(file)?);
                 } else {
-                    Observation {
-                        name,
-                        video: Some(reception::pictures(file)?),
-                        ..Observation::default()
-                    }
-                })
+                    observation.video = Some(reception::pictures(file)?);
+                }
+                Ok(observation)
             })
             .collect()
     }
