@@ -17,7 +17,7 @@ use crate::process::{Deadline, Speaker};
 use crate::server::Server;
 
 /// A cold start of Chromium on a busy machine takes seconds; the driver gives up on a single step after 40.
-const START_WITHIN: Duration = Duration::from_secs(60);
+const START_WITHIN: Duration = Duration::from_mins(1);
 const STEP_WITHIN: Duration = Duration::from_secs(50);
 /// After a seek the picture shown may be this far, in seconds, from the place asked for: two pictures at 15 a second, since
 /// the one that covers the place may begin a picture earlier and live video comes unevenly.

@@ -1,6 +1,8 @@
 //! The end-to-end harness: a real LiveKit server, real participants on a plan, a real browser, a network that loses
 //! packets, and an analyser that judges what came out by its content.
 
+#![expect(clippy::missing_panics_doc, reason = "expectations panic: that is what they are for")]
+
 pub mod analyse;
 pub mod browser;
 pub mod folder;

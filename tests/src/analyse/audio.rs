@@ -296,7 +296,11 @@ mod tests {
     #[test]
     fn a_tone_that_does_not_stop_is_no_beep() {
         let tone: Vec<i16> = (0..RATE * 2)
-            .map(|i| ((TAU * 440.0 * f64::from(i) / f64::from(RATE)).sin() * 8000.0) as i16)
+            .map(|i| {
+                #[expect(clippy::cast_possible_truncation, reason = "a fourth part of a sample's range")]
+                let sample = ((TAU * 440.0 * f64::from(i) / f64::from(RATE)).sin() * 8000.0) as i16;
+                sample
+            })
             .collect();
         assert_eq!(Audio::measure(&tone, 0.0).beeps_of(0).count(), 0);
     }

@@ -128,7 +128,8 @@ impl MediaFile {
         }
         #[derive(Deserialize)]
         struct Format {
-            format_name: String,
+            #[serde(rename = "format_name")]
+            name: String,
             #[serde(default, deserialize_with = "seconds")]
             duration: Option<f64>,
             #[serde(default, deserialize_with = "seconds")]
@@ -148,7 +149,7 @@ impl MediaFile {
         let answer: Answer =
             serde_json::from_slice(&output.stdout).context("ffprobe's answer is not what we expect")?;
         Ok(Facts {
-            format: answer.format.format_name,
+            format: answer.format.name,
             duration: answer.format.duration,
             start: answer.format.start_time.unwrap_or(0.0),
             streams: answer.streams,

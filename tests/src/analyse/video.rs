@@ -124,6 +124,22 @@ impl Video {
         sizes
     }
 
+    /// What was captured and is not here: stretches of capture time longer than `least` seconds between one picture and the
+    /// next, as (last before, first after).
+    pub fn missing(&self, least: f64) -> Vec<(Wall, Wall)> {
+        let mut captured: Vec<Wall> = self
+            .pictures
+            .iter()
+            .filter_map(|picture| Some(picture.code?.captured))
+            .collect();
+        captured.sort_by(|a, b| a.0.total_cmp(&b.0));
+        captured
+            .windows(2)
+            .map(|pair| (pair[0], pair[1]))
+            .filter(|(a, b)| b.since(*a) > least)
+            .collect()
+    }
+
     /// Stretches longer than [`FREEZE_S`] without a picture of a later capture time, up to `until` (the recording's end).
     pub fn freezes(&self, until: f64) -> Vec<Freeze> {
         let mut freezes = Vec::new();
@@ -329,6 +345,19 @@ mod tests {
         let to_the_end = Video::measure(steady).freezes(6.0);
         assert_eq!(to_the_end.len(), 1);
         assert!((to_the_end[0].from - 3.9).abs() < 1e-9 && (to_the_end[0].to - 6.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_was_captured_and_is_not_there_is_told() {
+        let mut pictures: Vec<_> = (0..40).map(|i| shown(f64::from(i) * 0.1, f64::from(i) * 0.1)).collect();
+        assert_eq!(Video::measure(pictures.clone()).missing(0.15), []);
+        pictures.drain(11..20);
+        let missing = Video::measure(pictures).missing(0.15);
+        assert_eq!(missing.len(), 1);
+        assert!(
+            (missing[0].0.0 - 1.0).abs() < 1e-9 && (missing[0].1.0 - 2.0).abs() < 1e-9,
+            "{missing:?}"
+        );
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 mod plan;
 mod running;
+mod track;
 mod truth;
 
-pub use plan::{Camera, Codec, Microphone, Picture, Plan, PlanError, Screen, ScreenSound, Script, Sound, Step, Track};
+pub use plan::{Plan, PlanError, Script, Step};
 pub use running::Meeting;
+pub use track::{Camera, Codec, Microphone, Picture, Screen, ScreenSound, Sound, Track};
 pub use truth::{LATE_PART, LATE_S, Moment, PeerTruth, Take, Truth};

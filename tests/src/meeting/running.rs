@@ -16,7 +16,7 @@ use crate::process::{Deadline, Speaker, now};
 use crate::server::Server;
 
 /// Python with libwebrtc loads in a second; a first start after an installation reads 150 MB from disk.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 /// From when all peers are ready to the start: they get their scripts meanwhile.
 const HEAD_START_S: f64 = 0.3;
 /// How long after its last step is due a peer may take for it: the limit that the peer itself sets to a step, and a little.

@@ -386,3 +386,78 @@ impl Fact {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A peer that was `late` by so many seconds in each of its first seconds.
+    fn told(late: &[f64]) -> PeerTruth {
+        let mut facts = vec![
+            json!({"event": "ready", "wall": 99.0}),
+            json!({"event": "published", "wall": 99.5, "source": "microphone", "sid": "TR_A"}),
+            json!({"event": "first", "wall": 99.51, "source": "microphone", "at": 99.51}),
+        ];
+        for (second, late) in (100..).zip(late) {
+            facts.push(json!({
+                "event": "beep", "wall": f64::from(second) + late, "source": "microphone", "second": second,
+                "late": late, "muted": false,
+            }));
+        }
+        PeerTruth::from_facts("ana", Pattern { peer: 0 }, &facts, Path::new("")).expect("readable")
+    }
+
+    #[test]
+    fn a_peer_that_keeps_time_is_trusted() {
+        // One in eleven may be late.
+        let mut late = [0.001; 11];
+        late[4] = 0.5;
+        told(&late).expect_kept_time();
+    }
+
+    #[test]
+    #[should_panic(expected = "the publisher could not keep time: 2 of 11")]
+    fn a_peer_that_does_not_keep_time_is_not() {
+        let mut late = [0.001; 11];
+        late[4] = 0.5;
+        late[7] = 0.1;
+        told(&late).expect_kept_time();
+    }
+
+    #[test]
+    fn a_late_beep_is_neither_expected_nor_missed() {
+        let mut late = [0.001; 12];
+        late[6] = 0.5;
+        let verdict = Observation {
+            audio: Some(crate::analyse::Audio::default()),
+            ..Observation::default()
+        };
+        let beeps = verdict.against(&told(&late)).beeps.expect("sound");
+        assert_eq!(beeps.late, [106]);
+        assert!(
+            !beeps.missing.contains(&106) && beeps.missing.contains(&105),
+            "{beeps:?}"
+        );
+    }
+
+    #[test]
+    fn mutes_divide_a_take() {
+        let mut facts = told(&[0.0; 3]).facts;
+        facts.push(json!({"event": "muted", "wall": 103.5, "source": "microphone"}));
+        facts.push(json!({"event": "unmuted", "wall": 105.5, "source": "microphone"}));
+        facts.push(
+            json!({"event": "ended", "wall": 107.6, "source": "microphone", "first": 99.51, "last": 107.5, "count": 9}),
+        );
+        let peer = PeerTruth::from_facts("ana", Pattern { peer: 0 }, &facts, Path::new("")).expect("readable");
+        assert_eq!(
+            peer.takes[0].live(),
+            [(Wall(99.51), Wall(103.5)), (Wall(105.5), Wall(107.5))]
+        );
+        // A peer that is still muted when it is killed.
+        facts.truncate(facts.len() - 2);
+        let peer = PeerTruth::from_facts("ana", Pattern { peer: 0 }, &facts, Path::new("")).expect("readable");
+        assert_eq!(peer.takes[0].live(), [(Wall(99.51), Wall(103.5))]);
+    }
+}

@@ -8,15 +8,21 @@
 //! # }
 //! ```
 
+mod marks;
+mod origin;
+mod traces;
+
+pub use marks::Marks;
+pub use traces::{Foreign, Trait};
+
 use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::analyse::video::FREEZE_S;
-use crate::analyse::{Beep, Freeze, MediaFile, Observation};
+use crate::analyse::{Beep, Freeze, MediaFile, Observation, Picture, Video};
 use crate::meeting::{Moment, PeerTruth, Take};
-use crate::pattern::{BEEP_S, MARK_BITS, RAMP_S, Source, Wall, is_long};
+use crate::pattern::{BEEP_S, FLASH_S, RAMP_S, Source, Wall};
 
 /// Picture and sound may be this far apart, in seconds: what the product promises (a viewer notices lips from about 45 ms
 /// ahead of, and 125 ms behind, the voice: ITU-R BT.1359).
@@ -52,50 +58,15 @@ impl Observation {
     fn shows_a_screen(&self) -> bool {
         let pictures = self.video.iter().flat_map(|video| &video.pictures);
         let (mut screen, mut camera) = (0, 0);
-        for source in pictures.filter_map(|picture| picture.source()) {
+        for source in pictures.filter_map(Picture::source) {
             if source == Source::ScreenShare {
-                screen += 1
+                screen += 1;
             } else {
-                camera += 1
+                camera += 1;
             }
         }
         screen > camera
     }
-}
-
-/// How the beeps or the flashes of one source compare.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Marks {
-    /// Seconds that had to be there.
-    pub expected: Vec<i64>,
-    /// Those found, and where in the recording.
-    pub found: Vec<(i64, f64)>,
-    /// Those that had to be there and are not.
-    pub missing: Vec<i64>,
-    /// Those that are there although the track was muted.
-    pub although_muted: Vec<i64>,
-    /// Where in the recording something is that no second explains.
-    pub stray: Vec<f64>,
-    /// Seconds that cannot be judged: handed over too late.
-    pub late: Vec<i64>,
-}
-
-/// Something of somebody else.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Foreign {
-    pub what: Trait,
-    /// Index of the peer whose it is.
-    pub peer: usize,
-    /// Where in the recording, in seconds.
-    pub at: f64,
-}
-
-/// By what somebody is recognised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trait {
-    Tone,
-    Colour,
-    TimeCode,
 }
 
 /// What the comparison found. The `expect_…` methods panic with all of it if it is not as it should be.
@@ -135,27 +106,22 @@ impl Verdict {
         let sounds: Vec<&Take> = peer.takes_of(audio_source).collect();
         let shows: Vec<&Take> = peer.takes_of(video_source).collect();
         let ends = ends(observation);
-        let origin = origin_by_codes(observation, peer, video_source)
-            .or_else(|| origin_by_beeps(observation, peer.pattern.peer, &sounds))
+        let origin = origin::by_codes(observation, peer, video_source)
+            .or_else(|| origin::by_beeps(observation, peer.pattern.peer, &sounds))
             .or(observation.is_live.then_some((Wall(0.0), 0.0)));
         let beeps = observation.audio.as_ref().map(|audio| {
             let at = audio.beeps_of(peer.pattern.peer).map(beginning);
-            compare(at.collect(), origin, &sounds, BEEP_S[1])
+            marks::compare(at.collect(), origin, &sounds, BEEP_S[1])
         });
         let flashes = observation.video.as_ref().map(|video| {
             let own = video.flashes.iter().filter(|flash| {
                 flash.peer == peer.pattern.peer && flash.source.is_none_or(|source| source == video_source)
             });
-            compare(
-                own.map(|flash| flash.at).collect(),
-                origin,
-                &shows,
-                crate::pattern::FLASH_S,
-            )
+            marks::compare(own.map(|flash| flash.at).collect(), origin, &shows, FLASH_S)
         });
         let lag = beeps
             .as_ref()
-            .map(|beeps| lag(observation, beeps, peer))
+            .map(|beeps| traces::lag(observation, beeps, peer))
             .unwrap_or_default();
         let moments: Vec<&Moment> = sounds.iter().chain(&shows).flat_map(|take| &take.moments).collect();
         let late = moments.iter().filter(|moment| moment.is_late()).count();
@@ -167,8 +133,8 @@ impl Verdict {
             beeps,
             flashes,
             lag,
-            freezes: freezes(observation, origin, &shows, ends),
-            foreign: foreign(observation, peer, others),
+            freezes: traces::freezes(observation, origin, &shows, ends),
+            foreign: traces::foreign(observation, peer, others, video_source),
             loudest_gap: observation
                 .audio
                 .as_ref()
@@ -208,11 +174,10 @@ impl Verdict {
         let Some(marks) = marks else {
             self.fail(&format!("it has no {what}: no such stream"))
         };
-        if self.truth_is_worthless {
-            panic!(
-                "the publisher could not keep time, so nothing can be said of the recorder; the machine is too busy\n{self}"
-            );
-        }
+        assert!(
+            !self.truth_is_worthless,
+            "the publisher could not keep time, so nothing can be said of the recorder; the machine is too busy\n{self}"
+        );
         if marks.expected.is_empty() {
             self.fail(&format!(
                 "no {what} were to be expected: the truth is empty, or too short"
@@ -383,7 +348,7 @@ fn ends(observation: &Observation) -> f64 {
         .as_ref()
         .and_then(|facts| facts.duration.map(|duration| facts.start + duration));
     let by_sound = observation.audio.as_ref().map(|audio| audio.ends);
-    let by_picture = observation.video.as_ref().and_then(|video| video.ends());
+    let by_picture = observation.video.as_ref().and_then(Video::ends);
     by_container.unwrap_or_else(|| by_sound.into_iter().chain(by_picture).fold(0.0, f64::max))
 }
 
@@ -395,189 +360,4 @@ fn beginning(beep: &Beep) -> f64 {
 fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
-}
-
-/// Middle and spread (5th to 95th percentile) of offsets between wall time and the recording's time line.
-fn middle(mut offsets: Vec<f64>) -> Option<(Wall, f64)> {
-    let middle = median(&mut offsets)?;
-    let spread = offsets[offsets.len() * 95 / 100] - offsets[offsets.len() * 5 / 100];
-    Some((Wall(middle), spread))
-}
-
-fn origin_by_codes(observation: &Observation, peer: &PeerTruth, source: Source) -> Option<(Wall, f64)> {
-    let pictures = observation.video.iter().flat_map(|video| &video.pictures);
-    let own = pictures
-        .filter_map(|picture| Some((picture.at, picture.code?)))
-        .filter(|(_, code)| code.peer == peer.pattern.peer && code.source == source);
-    let mut offsets: Vec<(Wall, f64)> = own.map(|(at, code)| (code.captured, code.captured.0 - at)).collect();
-    // A picture that is held or repeated says when it was captured only where it first appears.
-    offsets.dedup_by_key(|&mut (captured, _)| captured);
-    middle(offsets.into_iter().map(|(_, offset)| offset).collect())
-}
-
-/// Finds the shift at which beeps, short and long, fit the truth best; none if fewer than [`MARK_BITS`] fit, or if another
-/// shift fits as well.
-fn origin_by_beeps(observation: &Observation, peer: usize, takes: &[&Take]) -> Option<(Wall, f64)> {
-    let beeps: Vec<(f64, bool)> = observation
-        .audio
-        .iter()
-        .flat_map(|audio| audio.beeps_of(peer))
-        .map(|b| (beginning(b), b.is_long()))
-        .collect();
-    let seconds: Vec<i64> = takes
-        .iter()
-        .flat_map(|take| &take.moments)
-        .filter(|moment| !moment.muted)
-        .map(|moment| moment.second)
-        .collect();
-    let fits = |origin: f64| -> Vec<f64> {
-        let offset_of = |&(at, long): &(f64, bool)| {
-            let second = Wall(origin + at).nearest_second();
-            let fits = (origin + at - second as f64).abs() < MATCH_S && is_long(second) == long;
-            (fits && seconds.binary_search(&second).is_ok()).then_some(second as f64 - at)
-        };
-        beeps.iter().filter_map(offset_of).collect()
-    };
-    let (first, _) = beeps.first()?;
-    // Any second may be that of the first beep: also one that was muted, or one before the truth begins (a stray).
-    let candidates = seconds.first()? - MARK_PERIODS..=seconds.last()? + MARK_PERIODS;
-    let mut scored: Vec<(usize, f64)> = candidates
-        .map(|second| second as f64 - first)
-        .map(|origin| (fits(origin).len(), origin))
-        .collect();
-    scored.sort_by_key(|&(count, _)| std::cmp::Reverse(count));
-    let (best, origin) = *scored.first()?;
-    let is_alone = scored.get(1).is_none_or(|&(second_best, _)| second_best < best);
-    (best >= MARK_BITS && is_alone).then(|| middle(fits(origin)))?
-}
-
-/// How far beyond the truth a first beep may lie, in seconds.
-const MARK_PERIODS: i64 = 62;
-
-/// Compares where marks were found with when they were made.
-fn compare(found: Vec<f64>, origin: Option<(Wall, f64)>, takes: &[&Take], length: f64) -> Marks {
-    let mut marks = Marks::default();
-    let moments = || {
-        takes
-            .iter()
-            .flat_map(|take| take.moments.iter().map(move |moment| (take, moment)))
-    };
-    for (take, moment) in moments() {
-        if moment.is_late() {
-            marks.late.push(moment.second);
-        } else if is_due(take, moment, length) {
-            marks.expected.push(moment.second);
-        }
-    }
-    for at in found {
-        let second = origin
-            .map(|(origin, _)| origin.plus(at))
-            .filter(|wall| (wall.0 - wall.nearest_second() as f64).abs() < MATCH_S);
-        let second = second.map(Wall::nearest_second);
-        let made = second.and_then(|second| moments().find(|(_, moment)| moment.second == second));
-        match (second, made) {
-            (Some(second), Some((_, moment))) if moment.muted => marks.although_muted.push(second),
-            (Some(second), Some(_)) if marks.found.iter().all(|&(other, _)| other != second) => {
-                marks.found.push((second, at));
-            }
-            _ => marks.stray.push(at),
-        }
-    }
-    marks.missing = marks
-        .expected
-        .iter()
-        .copied()
-        .filter(|&second| marks.found.iter().all(|&(at, _)| at != second))
-        .collect();
-    marks
-}
-
-/// Whether a mark must be in a recording: its track was live long enough before, and until the mark was over.
-fn is_due(take: &Take, moment: &Moment, length: f64) -> bool {
-    let at = Wall(moment.second as f64);
-    let live = take.live();
-    let settled = live.first().map(|(from, _)| from.plus(GRACE_S));
-    !moment.muted
-        && settled.is_some_and(|settled| at.since(settled) >= 0.0)
-        && live
-            .iter()
-            .any(|&(from, to)| at.since(from) >= 0.0 && to.since(at) >= length)
-}
-
-/// How much later sound is than picture, for each second that has a beep and a flash whose capture time can be read.
-fn lag(observation: &Observation, beeps: &Marks, peer: &PeerTruth) -> Vec<(i64, f64)> {
-    let flashes: Vec<(i64, f64)> = observation
-        .video
-        .iter()
-        .flat_map(|video| &video.flashes)
-        .filter(|flash| flash.peer == peer.pattern.peer)
-        .filter_map(|flash| {
-            // The flash may have been captured a little after its second; its code says when.
-            let captured = flash.captured?;
-            Some((captured.nearest_second(), flash.at - captured.0))
-        })
-        .collect();
-    beeps
-        .found
-        .iter()
-        .filter(|(second, _)| !beeps.late.contains(second))
-        .filter_map(|&(second, at)| {
-            let (_, picture) = flashes.iter().find(|&&(of, _)| of == second)?;
-            Some((second, at - second as f64 - picture))
-        })
-        .collect()
-}
-
-/// Freezes for which nobody but the recording is to blame: the track was live all along, and pictures were handed over.
-fn freezes(observation: &Observation, origin: Option<(Wall, f64)>, takes: &[&Take], ends: f64) -> Vec<Freeze> {
-    let (Some(video), Some((origin, _))) = (&observation.video, origin) else {
-        return Vec::new();
-    };
-    let is_to_blame = |freeze: &Freeze| {
-        let (from, to) = (origin.plus(freeze.from), origin.plus(freeze.to));
-        takes.iter().any(|take| {
-            let settled = take.first.plus(GRACE_S);
-            take.live().iter().any(|&(live_from, live_to)| {
-                let from = from.0.max(live_from.0).max(settled.0);
-                let to = to.0.min(live_to.0);
-                let disturbed = take
-                    .disturbed
-                    .iter()
-                    .any(|&second| (second as f64) < to && second as f64 + 1.0 > from);
-                to - from > FREEZE_S && !disturbed
-            })
-        })
-    };
-    video.freezes(ends).into_iter().filter(is_to_blame).collect()
-}
-
-/// Traces of anybody who is neither the peer nor one of the others.
-fn foreign(observation: &Observation, peer: &PeerTruth, others: &[&PeerTruth]) -> Vec<Foreign> {
-    let allowed = |index: usize| index == peer.pattern.peer || others.iter().any(|other| other.pattern.peer == index);
-    let tones = observation
-        .audio
-        .iter()
-        .flat_map(|audio| &audio.beeps)
-        .filter(|beep| beep.is_whole());
-    let pictures = observation.video.iter().flat_map(|video| &video.pictures);
-    let codes = pictures.filter_map(|picture| Some((picture.code?.peer, picture.at)));
-    let flashes = observation.video.iter().flat_map(|video| &video.flashes);
-    tones
-        .map(|beep| Foreign {
-            what: Trait::Tone,
-            peer: beep.peer,
-            at: beep.at,
-        })
-        .chain(flashes.map(|flash| Foreign {
-            what: Trait::Colour,
-            peer: flash.peer,
-            at: flash.at,
-        }))
-        .chain(codes.map(|(peer, at)| Foreign {
-            what: Trait::TimeCode,
-            peer,
-            at,
-        }))
-        .filter(|foreign| !allowed(foreign.peer))
-        .collect()
 }
