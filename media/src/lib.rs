@@ -36,6 +36,8 @@ mod error;
 pub mod frame;
 pub mod ids;
 pub mod journal;
+pub mod lifecycle;
+pub mod munge;
 pub mod reorder;
 pub mod rtp;
 pub mod time;

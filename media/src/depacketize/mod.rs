@@ -10,17 +10,19 @@
 mod assembler;
 mod av1;
 mod h264;
+mod keyframe;
 mod opus;
 mod red;
 mod temporal;
-mod vp8;
-mod vp9;
+pub(crate) mod vp8;
+pub(crate) mod vp9;
 
 use std::collections::VecDeque;
 
 use assembler::Assembler;
 use av1::Av1;
 use h264::H264;
+pub use keyframe::begins_keyframe;
 use opus::Opus;
 pub use opus::{OpusError, packet_duration as opus_packet_duration};
 pub use red::{Red, RedError};

@@ -298,6 +298,9 @@ pub struct TrackInfo {
     pub dims: Option<Dims>,
     #[serde(default)]
     pub simulcast: bool,
+    /// We receive it.
+    #[serde(default)]
+    pub subscribed: bool,
     #[serde(default)]
     pub encryption: Encryption,
 }
@@ -520,6 +523,7 @@ mod tests {
                     muted: false,
                     dims: Some(Dims::new(640, 360)),
                     simulcast: true,
+                    subscribed: true,
                     encryption: Encryption::None,
                 }],
             }],

@@ -8,7 +8,7 @@ mod report;
 use std::ops::Range;
 
 pub use extend::{SequenceExtender, TimestampExtender};
-pub use report::{SenderReport, sender_reports};
+pub use report::{SenderClock, SenderReport, sender_reports};
 
 use crate::ErrorKind;
 

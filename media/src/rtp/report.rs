@@ -1,6 +1,6 @@
 //! Sender reports: the only link between a stream's timestamps and its sender's wall clock.
 
-use crate::time::NtpTime;
+use crate::time::{ClockRate, NtpTime, WallTime};
 
 const SENDER_REPORT: u8 = 200;
 
@@ -49,6 +49,38 @@ pub fn sender_reports(compound: &[u8]) -> impl Iterator<Item = SenderReport> + '
     .filter_map(SenderReport::parse)
 }
 
+/// What the sender's wall clock says of a timestamp, by its latest report: good enough to be kept beside a packet while it
+/// is captured. [`Timeline`](crate::timeline::Timeline) does it with care, afterwards.
+#[derive(Debug, Clone)]
+pub struct SenderClock {
+    rate: ClockRate,
+    latest: Option<(u32, WallTime)>,
+}
+
+impl SenderClock {
+    pub fn new(rate: ClockRate) -> Self {
+        Self { rate, latest: None }
+    }
+
+    /// Takes note of a report of the stream. One without a wall clock changes nothing.
+    pub fn report(&mut self, report: &SenderReport) {
+        if let Some(wall) = report.ntp.to_wall() {
+            self.latest = Some((report.rtp_timestamp, wall));
+        }
+    }
+
+    /// `None` before the first report. Within half a cycle of timestamps around it (6 hours of Opus).
+    pub fn wall(&self, timestamp: u32) -> Option<WallTime> {
+        let (reported, wall) = self.latest?;
+        let ahead = timestamp.wrapping_sub(reported).cast_signed();
+        let nanos = self.rate.nanos(ahead.unsigned_abs().into());
+        Some(WallTime::from_nanos(match ahead {
+            0.. => wall.as_nanos().saturating_add(nanos),
+            _ => wall.as_nanos().saturating_sub(nanos),
+        }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, prelude::*};
@@ -84,6 +116,28 @@ mod tests {
         for len in 0..compound.len() {
             assert_eq!(sender_reports(&compound[..len]).count(), len / 28);
         }
+    }
+
+    #[test]
+    fn a_report_dates_the_timestamps_around_it() {
+        let mut clock = SenderClock::new(ClockRate::OPUS);
+        assert_eq!(clock.wall(0), None);
+        let wall = WallTime::from_millis(1_760_000_000_000);
+        let mut report = SenderReport::parse(&report(1)).unwrap();
+        report.ntp = NtpTime::from_wall(wall);
+        report.rtp_timestamp = u32::MAX;
+        clock.report(&report);
+        report.ntp = NtpTime(0);
+        clock.report(&report);
+        assert_eq!(
+            clock.wall(47_999),
+            Some(WallTime::from_millis(1_760_000_001_000)),
+            "over the wrap"
+        );
+        assert_eq!(
+            clock.wall(u32::MAX - 48_000),
+            Some(WallTime::from_millis(1_759_999_999_000))
+        );
     }
 
     proptest! {

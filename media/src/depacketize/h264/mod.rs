@@ -224,6 +224,27 @@ fn nal_units(parts: Vec<Part>) -> Result<Vec<Bytes>, Outcome> {
     }
 }
 
+/// Whether a packet holds what a key frame begins with: a sequence parameter set, or the first piece of an IDR slice that
+/// begins a picture.
+pub(super) fn begins_keyframe(payload: &[u8]) -> bool {
+    let begins = |unit: &[u8]| match unit.first().map(|first| nal_type(*first)) {
+        Some(nal::SPS) => true,
+        Some(nal::IDR) => first_macroblock(unit) == Some(0),
+        _ => false,
+    };
+    match payload.first().map(|first| nal_type(*first)) {
+        Some(nal::STAP_A) => {
+            split_aggregate(&Bytes::copy_from_slice(payload)).is_some_and(|units| units.iter().any(|unit| begins(unit)))
+        }
+        Some(nal::FU_A) => payload.get(1).is_some_and(|second| {
+            let start = second & 0x80 != 0;
+            // The fragment's own header stands where the unit's would.
+            start && nal_type(*second) == nal::IDR && first_macroblock(&payload[1..]) == Some(0)
+        }),
+        _ => begins(payload),
+    }
+}
+
 /// `first_mb_in_slice`: 0 in the first slice of a picture.
 fn first_macroblock(slice: &[u8]) -> Option<u32> {
     BitReader::new(slice.get(1..)?).exp_golomb()

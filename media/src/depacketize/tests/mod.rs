@@ -10,7 +10,7 @@ use bytes::Bytes;
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use self::fixtures::{Fixture, in_packets};
-use super::Depacketizer;
+use super::{Depacketizer, begins_keyframe};
 use crate::{
     codec::{Codec, Dims},
     frame::{Frame, Gap, GapReason, MediaUnit},
@@ -190,6 +190,29 @@ fn a_stream_begins_with_a_key_frame() {
         let frames = frames(&units);
         assert_eq!(gap.before, Some(frames[0].media_time));
         assert!(frames[0].keyframe && frames.len() == encoded.len() - 12, "{codec}");
+    }
+}
+
+#[test]
+fn key_frames_are_known_by_their_first_packet() {
+    for Fixture { codec, packets, .. } in fixtures::all() {
+        let units = depacketize(codec, ordered(packets.clone()));
+        let first_of_key = |packet: &Packet| {
+            let mut frames = frames(&units).into_iter();
+            frames.any(|frame| frame.keyframe && frame.packets.start == packet.sequence)
+        };
+        let of_key = |packet: &Packet| {
+            frames(&units)
+                .iter()
+                .any(|f| f.keyframe && f.packets.contains(&packet.sequence))
+        };
+        for packet in &packets {
+            let found = begins_keyframe(codec, &packet.payload);
+            if first_of_key(packet) {
+                assert!(found, "{codec} {}", packet.sequence);
+            }
+            assert!(!found || of_key(packet), "{codec} {}", packet.sequence);
+        }
     }
 }
 
