@@ -1,6 +1,8 @@
 //! Two stacks that must understand each other: ours, and the async driver that webrtc-rs itself puts around the same core.
 //! Over real sockets on this machine; each step is waited for, none for luck.
 
+#![expect(clippy::disallowed_methods, reason = "a test's own helpers end with the test")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,19 +85,21 @@ async fn pair() -> Pair {
         .with_include_loopback_candidate(true)
         .build();
     let theirs: Arc<dyn Theirs> = Arc::new(
-        PeerConnectionBuilder::new()
-            .with_media_engine(media_engine)
-            .with_setting_engine(settings)
-            .with_interceptor_registry(registry)
-            .with_handler(Arc::new(Handler {
-                candidates,
-                channels,
-                tracks,
-            }))
-            .with_udp_addrs(vec!["127.0.0.1:0".to_owned()])
-            .build()
-            .await
-            .expect("their connection"),
+        Box::pin(
+            PeerConnectionBuilder::new()
+                .with_media_engine(media_engine)
+                .with_setting_engine(settings)
+                .with_interceptor_registry(registry)
+                .with_handler(Arc::new(Handler {
+                    candidates,
+                    channels,
+                    tracks,
+                }))
+                .with_udp_addrs(vec!["127.0.0.1:0".to_owned()])
+                .build(),
+        )
+        .await
+        .expect("their connection"),
     );
     let ours = PeerConnectionFactory::default()
         .create_peer_connection(RtcConfiguration::default())
@@ -182,7 +186,7 @@ fn keep_sending(rtp: libwebrtc::raw::LocalRtp) -> tokio::task::JoinHandle<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn we_offer_and_send_video_and_text() {
-    let mut pair = pair().await;
+    let mut pair = Box::pin(pair()).await;
     let channel = pair
         .ours
         .create_data_channel("ours", DataChannelInit::default())
@@ -269,7 +273,7 @@ impl RtpSink for Forward {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn they_offer_and_send_video() {
-    let mut pair = pair().await;
+    let mut pair = Box::pin(pair()).await;
     let ssrc = 4242;
     let codec = RTCRtpCodec {
         mime_type: MIME_TYPE_VP8.to_owned(),
