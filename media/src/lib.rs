@@ -36,6 +36,7 @@ mod error;
 pub mod frame;
 pub mod ids;
 pub mod journal;
+pub mod layout;
 pub mod lifecycle;
 pub mod munge;
 pub mod reorder;
