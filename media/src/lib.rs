@@ -41,6 +41,7 @@ pub mod lifecycle;
 pub mod munge;
 pub mod reorder;
 pub mod rtp;
+pub mod survey;
 pub mod time;
 pub mod timeline;
 pub mod track;

@@ -31,6 +31,14 @@ pub struct Numbering {
 }
 
 impl Numbering {
+    /// Goes on from a packet that was numbered before, to read on from the middle of a stream.
+    pub fn resume(sequence: u64, timestamp: u64) -> Self {
+        Self {
+            sequences: SequenceExtender::resume(sequence),
+            timestamps: TimestampExtender::resume(timestamp),
+        }
+    }
+
     /// Parses one packet. The payload is a slice of `bytes`.
     pub fn number(&mut self, arrival: Arrival, bytes: &Bytes) -> Result<Packet, RtpError> {
         let view = RtpPacket::parse(bytes)?;

@@ -63,6 +63,14 @@ impl TrackReader {
         })
     }
 
+    /// Reads from the middle of a stream on, with the numbers that reading it from its start would give.
+    pub fn resume(channel: &TrackChannel, patience: Patience, numbering: Numbering) -> Result<Self, TrackError> {
+        Ok(Self {
+            numbering,
+            ..Self::new(channel, patience)?
+        })
+    }
+
     /// Takes a packet in the order of arrival, and answers its extended timestamp, for the timeline. A packet of another
     /// stream or another payload type is counted and otherwise left.
     pub fn push(&mut self, arrival: Arrival, bytes: &Bytes) -> Result<Option<MediaTime>, RtpError> {

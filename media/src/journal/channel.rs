@@ -163,7 +163,7 @@ pub struct PayloadType {
 ///
 /// If the codec or the SSRC changes (a republished, resubscribed or rejoined track), a further channel with the same
 /// topic says so; so one channel is one continuous RTP stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TrackChannel {
     pub track: TrackSid,
     /// What the publisher called the track.

@@ -6,10 +6,16 @@ use bytes::Bytes;
 use mcap::records::{ChunkHeader, MessageHeader, MessageIndex, MessageIndexEntry, Record, op};
 
 use super::{Channel, ChannelError};
-use crate::time::{Arrival, WallTime};
+use crate::{
+    ErrorKind,
+    time::{Arrival, WallTime},
+};
 
 /// Opcode and length, before every record.
 pub(super) const RECORD_HEADER_LEN: usize = 1 + 8;
+
+/// A chunk record without its records: its own header, times, sizes, checksum, and the empty name of no compression.
+const CHUNK_OVERHEAD: u64 = RECORD_HEADER_LEN as u64 + 8 + 8 + 8 + 4 + 4 + 8;
 
 /// The channels a reader knows so far, by the file's numbers.
 pub(super) type Channels = BTreeMap<u16, Arc<Channel>>;
@@ -116,8 +122,10 @@ impl Chunk {
         let mut at = 0;
         while at < records.len() {
             let (opcode, range) = record_at(&records, at).ok_or(Damage::Record)?;
-            let parsed = mcap::parse_record(opcode, &records[range.clone()]).map_err(|_| Damage::Record)?;
-            match parsed {
+            if !matches!(opcode, op::CHANNEL | op::MESSAGE) {
+                return Err(Damage::UnexpectedRecord(opcode));
+            }
+            match mcap::parse_record(opcode, &records[range.clone()]).map_err(|_| Damage::Record)? {
                 Record::Channel(channel) => {
                     let found = Channel::from_record(channel)?;
                     match declared.get(&found.id).or_else(|| channels.get(&found.id)) {
@@ -150,7 +158,8 @@ impl Chunk {
     /// The checksum covers the contents only; the header repeats what follows from them.
     fn check_header(&self, header: &ChunkHeader, records_len: u64) -> Result<(), Damage> {
         let (start, end) = self.span().unwrap_or_default();
-        let consistent = header.uncompressed_size == records_len
+        let consistent = self.length == CHUNK_OVERHEAD + records_len
+            && header.uncompressed_size == records_len
             && header.compressed_size == records_len
             && header.message_start_time == start.as_nanos()
             && header.message_end_time == end.as_nanos();
@@ -201,4 +210,10 @@ pub enum Damage {
     Summary,
     #[error("bytes follow the end of the file's format")]
     TrailingBytes,
+}
+
+impl Damage {
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::Corrupt
+    }
 }

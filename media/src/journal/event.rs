@@ -201,7 +201,8 @@ pub enum StopReason {
 pub enum GapCause {
     /// The connection to the server was lost.
     Connection,
-    /// Our process was not running.
+    /// Our process was not running. Arrivals before and after it are by clocks that were set apart from each other, so
+    /// this is the first event a restarted process writes.
     Restart,
     /// The server was not running.
     Server,

@@ -49,7 +49,7 @@ pub struct SegmentReader<R> {
 }
 
 impl<R: Read> SegmentReader<R> {
-    /// Reads nothing yet. `input` is read in few large pieces and needs no buffer of its own.
+    /// Reads nothing yet. A file is best wrapped in a [`BufReader`](std::io::BufReader): between chunks stand small records.
     pub fn new(input: R) -> Self {
         Self {
             input,

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::{ErrorKind, time::Arrival};
 
+/// What may stand in a summary, before its footer.
+const SUMMARY_RECORDS: [u8; 4] = [op::CHANNEL, op::STATISTICS, op::CHUNK_INDEX, op::SUMMARY_OFFSET];
+
 /// A footer's body: where the summary and its offsets begin, and the summary's checksum.
 const FOOTER_BODY_LEN: usize = 8 + 8 + 4;
 const FOOTER_LEN: usize = RECORD_HEADER_LEN + FOOTER_BODY_LEN;
@@ -183,6 +186,9 @@ impl SegmentSummary {
         let mut summary = Self::default();
         while !records.is_empty() {
             let (opcode, body) = record_at(records, 0).ok_or(Damage::Summary)?;
+            if !SUMMARY_RECORDS.contains(&opcode) {
+                return Err(Damage::UnexpectedRecord(opcode).into());
+            }
             match mcap::parse_record(opcode, &records[body.clone()]).map_err(|_| Damage::Summary)? {
                 Record::Channel(channel) => {
                     let channel = Channel::from_record(channel)?;
@@ -227,7 +233,7 @@ pub(super) fn check_end(end: &[u8], data_checksum: u32) -> Result<bool, Damage> 
         at = body.end;
         match opcode {
             op::FOOTER if body.len() == FOOTER_BODY_LEN => break,
-            op::CHANNEL | op::STATISTICS | op::CHUNK_INDEX | op::SUMMARY_OFFSET => {}
+            _ if SUMMARY_RECORDS.contains(&opcode) => {}
             _ => return Err(Damage::UnexpectedRecord(opcode)),
         }
     }

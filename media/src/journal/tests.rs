@@ -435,6 +435,83 @@ fn every_flipped_bit_is_found() {
     }
 }
 
+/// A segment whose framing and checksums are right, with one chunk of these records.
+fn segment_with(records: &[u8], first_arrival: u64) -> Vec<u8> {
+    let (empty, _) = SegmentWriter::new(Vec::new()).unwrap().finish().unwrap();
+    let header_len = u64::from_le_bytes(*empty[9..].first_chunk().unwrap()) as usize;
+    let mut bytes = empty[..8 + 9 + header_len].to_vec();
+    let len = records.len() as u64;
+    bytes.push(6);
+    for field in [40 + len, first_arrival, first_arrival, len] {
+        bytes.extend(field.to_le_bytes());
+    }
+    bytes.extend(crc32fast::hash(records).to_le_bytes());
+    bytes.extend(0_u32.to_le_bytes());
+    bytes.extend(len.to_le_bytes());
+    bytes.extend(records);
+    bytes
+}
+
+/// A record: opcode, length, body.
+fn record(opcode: u8, body: &[u8]) -> Vec<u8> {
+    [&[opcode][..], &(body.len() as u64).to_le_bytes(), body].concat()
+}
+
+fn damage_of(records: &[u8]) -> Damage {
+    match read(&segment_with(records, 0)) {
+        (chunks, Tail::Corrupt { damage, .. }) => {
+            assert!(chunks.is_empty());
+            damage
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_chunk_with_a_good_checksum_may_still_be_nonsense() {
+    // Found by fuzzing: MCAP's parser panics on an attachment shorter than its checksum.
+    assert_eq!(damage_of(&record(9, &[0; 33])), Damage::UnexpectedRecord(9));
+    assert_eq!(damage_of(&record(5, &[0; 22])), Damage::UnknownChannel(0));
+    assert_eq!(damage_of(&record(5, &[0; 21])), Damage::Record);
+    assert_eq!(damage_of(&[5, 255, 255, 255, 255, 255, 255, 255, 255]), Damage::Record);
+    assert_eq!(damage_of(&[4]), Damage::Record);
+    let channel = |topic: &str| {
+        let text = |text: &str| [&(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+        record(4, &[&[7, 0, 0, 0][..], &text(topic), &text("rtp"), &[0; 4]].concat())
+    };
+    assert!(matches!(
+        damage_of(&channel("/track/TR_x/rtp")),
+        Damage::Channel(ChannelError::MissingKey(_))
+    ));
+    assert_eq!(
+        damage_of(&[channel("/a"), channel("/b")].concat()),
+        Damage::ConflictingChannel(7)
+    );
+    let message = record(5, &[&[7, 0][..], &[0; 20], b"data"].concat());
+    let (chunks, tail) = read(&segment_with(&[channel("/a"), message].concat(), 0));
+    assert!(matches!(tail, Tail::Truncated { .. }));
+    let [message] = &messages(&chunks)[..] else { panic!() };
+    assert_eq!(
+        (&message.channel.topic, &message.data[..]),
+        (&Topic::Other("/a".into()), &b"data"[..])
+    );
+}
+
+#[test]
+fn a_chunk_with_bytes_behind_its_records_is_damaged() {
+    let mut bytes = segment_with(&[], 0);
+    let at = bytes.len() - 40 - 8;
+    bytes[at] += 1;
+    bytes.push(0);
+    assert!(matches!(
+        read(&bytes).1,
+        Tail::Corrupt {
+            damage: Damage::ChunkHeader,
+            ..
+        }
+    ));
+}
+
 proptest! {
     #[test]
     fn any_journal_cut_anywhere_gives_the_chunks_before_the_cut(

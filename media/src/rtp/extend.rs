@@ -8,6 +8,11 @@ pub struct SequenceExtender {
 }
 
 impl SequenceExtender {
+    /// Goes on where another left off: `newest` is an extended number near to those that come.
+    pub fn resume(newest: u64) -> Self {
+        Self { newest: Some(newest) }
+    }
+
     /// Extended numbers begin one cycle up, so that packets before the first one have room below.
     pub fn extend(&mut self, sequence: u16) -> u64 {
         let extended = match self.newest {
@@ -35,6 +40,11 @@ pub struct TimestampExtender {
 const MAX_TICKS_BACK: u32 = 1 << 22;
 
 impl TimestampExtender {
+    /// Goes on where another left off: `newest` is an extended timestamp not far before those that come.
+    pub fn resume(newest: u64) -> Self {
+        Self { newest: Some(newest) }
+    }
+
     pub fn extend(&mut self, timestamp: u32) -> u64 {
         let extended = self.peek(timestamp);
         self.newest = self.newest.max(Some(extended));
