@@ -1,1 +1,30 @@
-//! To be written.
+//! Truth on disk.
+
+mod claims;
+mod config;
+mod database;
+mod disk;
+mod error;
+pub mod files;
+mod ids;
+pub mod jobs;
+pub mod journal;
+pub mod objects;
+pub mod recordings;
+pub mod renders;
+mod store;
+pub mod webhooks;
+
+pub use config::{ConfigError, JournalConfig, ObjectsConfig, RetentionConfig, RetentionRule, StoreConfig, Verify};
+pub use database::DatabaseError;
+pub use disk::{DataDir, DiskError, DiskSpace, LockError, SpaceFloor};
+pub use error::ErrorKind;
+pub use files::FileError;
+pub use ids::{DeliveryId, LeaseToken, NodeId, StoreIdError};
+pub use jobs::JobError;
+pub use journal::JournalError;
+pub use objects::ObjectError;
+pub use recordings::RecordingError;
+pub use renders::RenderError;
+pub use store::{OpenError, Store};
+pub use webhooks::DeliveryError;

@@ -1,0 +1,15 @@
+//! Migrations, numbered in the order they are applied. One that has been released is never edited: a later one follows.
+//!
+//! They are SQL that SQLite and PostgreSQL both understand; where they do not agree, a migration asks which it has.
+
+use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
+
+mod m0001_recordings;
+
+pub(super) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_recordings::Migration)]
+    }
+}

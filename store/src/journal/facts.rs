@@ -1,0 +1,473 @@
+//! What a segment holds, counted: by the writer as it appends, and by a reader that sees the same messages again. Both
+//! come to the same result, so what a crash took from the rows is found in the files.
+
+use std::collections::BTreeMap;
+
+use greffier_media::{
+    ids::{ParticipantIdentity, SegmentIndex, TrackSid},
+    journal::{
+        Message, RoomEvent, Topic, TrackChannel,
+        event::{ParticipantInfo, ParticipantKind},
+    },
+    rtp::SequenceExtender,
+    time::Arrival,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What one segment holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentFacts {
+    pub segment: SegmentIndex,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Messages on all channels.
+    pub messages: u64,
+    /// Arrivals of the first and the last message; `None` if there is none.
+    pub span: Option<(Arrival, Arrival)>,
+    pub tracks: Vec<TrackFacts>,
+    /// Who was there, with the last name they had. Not those who only record, serve or hide.
+    pub participants: BTreeMap<ParticipantIdentity, String>,
+    /// What belongs on the recording's timeline …
+    pub events: Vec<TimelineEvent>,
+    /// … from this one on, counted from 0.
+    pub first_event: usize,
+    /// Of the whole file, in lower-case hexadecimal, once it is finished and on the disk: then the segment is sealed.
+    pub sha256: Option<String>,
+    /// Bytes at its end that recovery had to drop; `None` if it was never torn.
+    pub torn_bytes: Option<u64>,
+}
+
+impl SegmentFacts {
+    pub fn is_sealed(&self) -> bool {
+        self.sha256.is_some()
+    }
+
+    /// RTP packets of all tracks.
+    pub fn packets(&self) -> u64 {
+        self.tracks.iter().map(|track| track.packets).sum()
+    }
+
+    /// See [`TrackFacts::lost_packets`].
+    pub fn lost_packets(&self) -> u64 {
+        self.tracks.iter().map(|track| track.lost_packets).sum()
+    }
+}
+
+/// What one segment holds of one track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackFacts {
+    /// How the track last described itself.
+    pub track: TrackChannel,
+    /// In order of appearance.
+    pub ssrcs: Vec<u32>,
+    pub packets: u64,
+    /// Of the packets as received, headers included.
+    pub bytes: u64,
+    /// Sequence numbers that are missing between those that are there.
+    pub lost_packets: u64,
+    pub first: Arrival,
+    pub last: Arrival,
+}
+
+/// One thing that happened, for people who look at a recording.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelineEvent {
+    pub at: Arrival,
+    /// In `snake_case`, as `type` in the journal: `participant_joined`.
+    pub kind: String,
+    /// The event, without what is long and changes often.
+    pub data: Value,
+}
+
+/// Counts one segment's messages.
+#[derive(Debug, Default)]
+pub(super) struct Counter {
+    messages: u64,
+    span: Option<(Arrival, Arrival)>,
+    streams: Vec<Stream>,
+    participants: BTreeMap<ParticipantIdentity, String>,
+    events: Vec<TimelineEvent>,
+}
+
+/// One RTP stream: one channel of the segment.
+#[derive(Debug)]
+struct Stream {
+    track: TrackChannel,
+    packets: u64,
+    bytes: u64,
+    span: Option<(Arrival, Arrival)>,
+    extender: SequenceExtender,
+    /// Lowest and highest sequence number since the last interruption, and how many packets came.
+    run: Option<Run>,
+    lost_packets: u64,
+}
+
+#[derive(Debug)]
+struct Run {
+    lowest: u64,
+    highest: u64,
+    packets: u64,
+}
+
+impl Run {
+    fn lost_packets(&self) -> u64 {
+        // Less than nothing if packets came twice.
+        (self.highest - self.lowest + 1).saturating_sub(self.packets)
+    }
+}
+
+/// A stream of the segment being counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StreamIndex(usize);
+
+impl Counter {
+    /// Gets ready to count a stream's packets. One that never comes leaves no trace.
+    pub(super) fn add_stream(&mut self, track: TrackChannel) -> StreamIndex {
+        self.streams.push(Stream {
+            track,
+            packets: 0,
+            bytes: 0,
+            span: None,
+            extender: SequenceExtender::default(),
+            run: None,
+            lost_packets: 0,
+        });
+        StreamIndex(self.streams.len() - 1)
+    }
+
+    /// Any message: packets and events, which have more to say, too.
+    pub(super) fn message(&mut self, arrival: Arrival) {
+        self.messages += 1;
+        widen(&mut self.span, arrival);
+    }
+
+    pub(super) fn packet(&mut self, stream: StreamIndex, arrival: Arrival, packet: &[u8]) {
+        let stream = &mut self.streams[stream.0];
+        stream.packets += 1;
+        stream.bytes += packet.len() as u64;
+        widen(&mut stream.span, arrival);
+        // Bytes 2 and 3 of an RTP packet are its sequence number (RFC 3550 §5.1).
+        let Some(&[_, _, high, low]) = packet.first_chunk() else {
+            return;
+        };
+        let sequence = stream.extender.extend(u16::from_be_bytes([high, low]));
+        match &mut stream.run {
+            Some(run) => {
+                run.lowest = run.lowest.min(sequence);
+                run.highest = run.highest.max(sequence);
+                run.packets += 1;
+            }
+            None => {
+                stream.run = Some(Run {
+                    lowest: sequence,
+                    highest: sequence,
+                    packets: 1,
+                });
+            }
+        }
+    }
+
+    pub(super) fn event(&mut self, at: Arrival, event: &RoomEvent) {
+        match event {
+            RoomEvent::Snapshot { participants, .. } => {
+                participants
+                    .iter()
+                    .for_each(|participant| self.participant(participant));
+            }
+            RoomEvent::ParticipantJoined { participant } => self.participant(participant),
+            // What is missing from here on was not lost: nobody listened.
+            RoomEvent::RecordingResumed { .. } | RoomEvent::Reconnected | RoomEvent::Gap { .. } => {
+                self.streams.iter_mut().for_each(Stream::interrupt);
+            }
+            _ => {}
+        }
+        self.events.extend(TimelineEvent::from_room(at, event));
+    }
+
+    fn participant(&mut self, participant: &ParticipantInfo) {
+        let machine = matches!(participant.kind, ParticipantKind::Egress | ParticipantKind::Agent);
+        if !machine && !participant.permissions.hidden {
+            self.participants
+                .insert(participant.identity.clone(), participant.name.clone());
+        }
+    }
+
+    pub(super) fn events(&self) -> usize {
+        self.events.len()
+    }
+
+    /// What it came to, with the timeline's events from the `from_event`-th on.
+    pub(super) fn facts(&self, segment: SegmentIndex, bytes: u64, from_event: usize) -> SegmentFacts {
+        let first_event = from_event.min(self.events.len());
+        SegmentFacts {
+            segment,
+            bytes,
+            messages: self.messages,
+            span: self.span,
+            tracks: self.tracks(),
+            participants: self.participants.clone(),
+            events: self.events[first_event..].to_vec(),
+            first_event,
+            sha256: None,
+            torn_bytes: None,
+        }
+    }
+
+    fn tracks(&self) -> Vec<TrackFacts> {
+        let mut tracks: BTreeMap<&TrackSid, TrackFacts> = BTreeMap::new();
+        for stream in &self.streams {
+            let Some((first, last)) = stream.span else { continue };
+            let lost_packets = stream.lost_packets + stream.run.as_ref().map_or(0, Run::lost_packets);
+            let facts = tracks.entry(&stream.track.track).or_insert_with(|| TrackFacts {
+                track: stream.track.clone(),
+                ssrcs: Vec::new(),
+                packets: 0,
+                bytes: 0,
+                lost_packets: 0,
+                first,
+                last,
+            });
+            facts.track = stream.track.clone();
+            if !facts.ssrcs.contains(&stream.track.ssrc) {
+                facts.ssrcs.push(stream.track.ssrc);
+            }
+            facts.packets += stream.packets;
+            facts.bytes += stream.bytes;
+            facts.lost_packets += lost_packets;
+            facts.first = facts.first.min(first);
+            facts.last = facts.last.max(last);
+        }
+        tracks.into_values().collect()
+    }
+}
+
+impl Stream {
+    fn interrupt(&mut self) {
+        self.lost_packets += self.run.take().as_ref().map_or(0, Run::lost_packets);
+        self.extender = SequenceExtender::default();
+    }
+}
+
+fn widen(span: &mut Option<(Arrival, Arrival)>, arrival: Arrival) {
+    *span = Some(match *span {
+        Some((first, last)) => (first.min(arrival), last.max(arrival)),
+        None => (arrival, arrival),
+    });
+}
+
+/// Counts a segment's messages as they are read.
+#[derive(Debug, Default)]
+pub(super) struct ReadCounter {
+    counter: Counter,
+    /// By the file's own channel numbers.
+    streams: BTreeMap<u16, StreamIndex>,
+}
+
+impl ReadCounter {
+    pub(super) fn read(&mut self, message: &Message) {
+        self.counter.message(message.arrival);
+        match (&message.channel.topic, &message.channel.track) {
+            (Topic::Rtp(_), Some(track)) => {
+                let stream = *self
+                    .streams
+                    .entry(message.channel.id)
+                    .or_insert_with(|| self.counter.add_stream(track.clone()));
+                self.counter.packet(stream, message.arrival, &message.data);
+            }
+            (Topic::Events, _) => {
+                // What a later version wrote is in the journal for those who understand it.
+                if let Ok(event) = serde_json::from_slice(&message.data) {
+                    self.counter.event(message.arrival, &event);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn facts(&self, segment: SegmentIndex, bytes: u64) -> SegmentFacts {
+        self.counter.facts(segment, bytes, 0)
+    }
+}
+
+impl TimelineEvent {
+    /// What of an event belongs on the timeline: not what repeats every second, nor what only machines read.
+    fn from_room(at: Arrival, event: &RoomEvent) -> Option<Self> {
+        match event {
+            RoomEvent::Snapshot { .. }
+            | RoomEvent::ActiveSpeakers { .. }
+            | RoomEvent::ConnectionQuality { .. }
+            | RoomEvent::ParticipantMetadataChanged { .. }
+            | RoomEvent::ParticipantAttributesChanged { .. }
+            | RoomEvent::ParticipantPermissionsChanged { .. }
+            | RoomEvent::RoomMetadataChanged { .. }
+            | RoomEvent::ResolutionChanged { .. }
+            | RoomEvent::TrackSubscribed { .. }
+            | RoomEvent::TrackUnsubscribed { .. }
+            | RoomEvent::Reconnecting
+            | RoomEvent::Unknown => return None,
+            _ => {}
+        }
+        let mut data = serde_json::to_value(event).ok()?;
+        if let Some(participant) = data.get_mut("participant").and_then(Value::as_object_mut) {
+            for long in ["metadata", "attributes", "permissions", "tracks"] {
+                participant.remove(long);
+            }
+        }
+        let kind = data.get("type")?.as_str()?.to_owned();
+        Some(Self { at, kind, data })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use greffier_media::{
+        codec::MediaKind,
+        ids::ParticipantSid,
+        journal::{Encryption, TrackSource, event::Permissions},
+        time::ClockRate,
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    fn track(sid: &str, ssrc: u32) -> TrackChannel {
+        TrackChannel {
+            track: TrackSid::new(sid).unwrap(),
+            track_name: String::new(),
+            participant: ParticipantSid::new("PA_a").unwrap(),
+            identity: ParticipantIdentity::new("ana").unwrap(),
+            participant_name: "Ana".into(),
+            source: TrackSource::Microphone,
+            kind: MediaKind::Audio,
+            mime: "audio/opus".into(),
+            clock_rate: ClockRate::OPUS,
+            channels: 2,
+            fmtp: String::new(),
+            ssrc,
+            payload_types: Vec::new(),
+            encryption: Encryption::None,
+        }
+    }
+
+    fn packet(sequence: u16) -> [u8; 12] {
+        let [high, low] = sequence.to_be_bytes();
+        [0x80, 111, high, low, 0, 0, 0, 0, 0, 0, 0, 0]
+    }
+
+    fn at(nanos: u64) -> Arrival {
+        Arrival::from_nanos(nanos)
+    }
+
+    fn count(sequences: &[u16]) -> TrackFacts {
+        let mut counter = Counter::default();
+        let stream = counter.add_stream(track("TR_a", 1));
+        for (nanos, sequence) in (10..).zip(sequences) {
+            counter.packet(stream, at(nanos), &packet(*sequence));
+        }
+        counter.facts(SegmentIndex(0), 0, 0).tracks.remove(0)
+    }
+
+    #[test]
+    fn missing_numbers_are_lost_packets() {
+        for (sequences, lost) in [
+            (&[5_u16, 6, 7][..], 0),
+            (&[5, 7], 1),
+            (&[7, 5, 6], 0),
+            (&[65_534, 65_535, 0, 1], 0),
+            (&[65_534, 1], 2),
+            (&[5, 5, 5], 0),
+        ] {
+            let facts = count(sequences);
+            assert_eq!(facts.lost_packets, lost, "{sequences:?}");
+            assert_eq!(facts.packets, sequences.len() as u64);
+            assert_eq!(facts.bytes, 12 * facts.packets);
+            assert_eq!(facts.first, at(10));
+        }
+    }
+
+    #[test]
+    fn what_nobody_listened_to_is_not_lost() {
+        let mut counter = Counter::default();
+        let stream = counter.add_stream(track("TR_a", 1));
+        counter.packet(stream, at(1), &packet(10));
+        counter.packet(stream, at(2), &packet(12));
+        counter.event(at(3), &RoomEvent::RecordingResumed { by: None });
+        counter.packet(stream, at(4), &packet(9_000));
+        assert_eq!(counter.facts(SegmentIndex(0), 0, 0).lost_packets(), 1);
+    }
+
+    #[test]
+    fn one_track_may_have_many_streams() {
+        let mut counter = Counter::default();
+        for ssrc in [7, 8, 7] {
+            let stream = counter.add_stream(track("TR_a", ssrc));
+            counter.packet(stream, at(u64::from(ssrc)), &packet(1));
+        }
+        counter.add_stream(track("TR_never", 9));
+        let facts = counter.facts(SegmentIndex(0), 0, 0);
+        assert_eq!(facts.tracks.len(), 1);
+        assert_eq!(facts.tracks[0].ssrcs, [7, 8]);
+        assert_eq!(facts.packets(), 3);
+        assert_eq!((facts.tracks[0].first, facts.tracks[0].last), (at(7), at(8)));
+    }
+
+    #[test]
+    fn packets_too_short_for_a_header_are_counted_all_the_same() {
+        let mut counter = Counter::default();
+        let stream = counter.add_stream(track("TR_a", 1));
+        counter.packet(stream, at(1), b"abc");
+        counter.packet(stream, at(1), b"");
+        let facts = counter.facts(SegmentIndex(0), 0, 0);
+        assert_eq!((facts.packets(), facts.lost_packets()), (2, 0));
+    }
+
+    #[test]
+    fn people_count_and_machines_do_not() {
+        let person = |identity: &str, kind, hidden| ParticipantInfo {
+            sid: ParticipantSid::new("PA_a").unwrap(),
+            identity: ParticipantIdentity::new(identity).unwrap(),
+            name: identity.to_uppercase(),
+            kind,
+            metadata: "long".into(),
+            attributes: BTreeMap::new(),
+            permissions: Permissions {
+                hidden,
+                ..Permissions::default()
+            },
+            joined_at: None,
+            tracks: Vec::new(),
+        };
+        let mut counter = Counter::default();
+        for participant in [
+            person("ana", ParticipantKind::Standard, false),
+            person("ben", ParticipantKind::Sip, false),
+            person("bot", ParticipantKind::Agent, false),
+            person("spy", ParticipantKind::Standard, true),
+            person("ana", ParticipantKind::Standard, false),
+        ] {
+            counter.event(at(1), &RoomEvent::ParticipantJoined { participant });
+        }
+        let facts = counter.facts(SegmentIndex(0), 0, 3);
+        let names: Vec<_> = facts.participants.values().collect();
+        assert_eq!(names, ["ANA", "BEN"]);
+        assert_eq!(facts.events.len(), 2, "from the third on");
+        let shown = json!({"sid": "PA_a", "identity": "spy", "name": "SPY", "kind": "standard"});
+        assert_eq!(facts.events[0].data["participant"], shown);
+        assert_eq!(facts.events[0].kind, "participant_joined");
+    }
+
+    #[test]
+    fn the_timeline_is_condensed() {
+        let mut counter = Counter::default();
+        counter.event(at(1), &RoomEvent::ActiveSpeakers { speakers: Vec::new() });
+        counter.event(at(2), &RoomEvent::RecordingPaused { by: Some("ana".into()) });
+        let facts = counter.facts(SegmentIndex(0), 0, 0);
+        let paused = TimelineEvent {
+            at: at(2),
+            kind: "recording_paused".into(),
+            data: json!({"type": "recording_paused", "by": "ana"}),
+        };
+        assert_eq!(facts.events, [paused]);
+    }
+}

@@ -1,0 +1,444 @@
+//! Appending to a recording's journal, segment after segment.
+
+use std::{any::Any, path::PathBuf, sync::Arc, time::Duration};
+
+use greffier_media::{
+    ids::{RecordingId, SegmentIndex},
+    journal::{ChannelId, RoomEvent, RoomMessage, SegmentWriter, TrackChannel, WriteError},
+    time::{Arrival, WallTime},
+};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    JournalError, SegmentFacts, SyncHandle,
+    facts::{Counter, StreamIndex},
+    file::{SegmentFile, Shared},
+    recovery,
+};
+use crate::{
+    claims::ClaimGuard,
+    config::JournalConfig,
+    disk::{self, DiskError},
+};
+
+/// What may wait in memory when nobody calls [`tick`](JournalWriter::tick), in bytes: then appending flushes by itself,
+/// and if that fails, so does appending.
+const MAX_UNFLUSHED_BYTES: u64 = 4 << 20;
+
+/// A segment ends early when it has this many channels (MCAP has numbers for 65,535) …
+const MAX_CHANNELS: usize = 60_000;
+/// … or this many events for the timeline, which wait in memory until the segment's row has them.
+const MAX_EVENTS: usize = 10_000;
+
+/// The right to write one recording's journal. No two of them exist for the same recording in one process, and the
+/// data directory's lock keeps other processes away.
+#[derive(Debug)]
+pub struct Journal {
+    pub(crate) recording: RecordingId,
+    pub(crate) dir: PathBuf,
+    pub(crate) lost_and_found: PathBuf,
+    pub(crate) settings: JournalConfig,
+    pub(crate) claim: ClaimGuard<RecordingId>,
+}
+
+impl Journal {
+    /// Begins the segment after those that are there: number 0 for a new recording. Blocks on the disk.
+    ///
+    /// `snapshot` makes the segment's first event; see [`RoomEvent::Snapshot`].
+    pub fn open(
+        self,
+        now: Arrival,
+        snapshot: impl FnOnce(SegmentIndex) -> RoomEvent,
+    ) -> Result<JournalWriter, JournalError> {
+        disk::create_dir(&self.dir)?;
+        let index = match recovery::segments_in(&self.dir)?.last() {
+            Some((last, _)) => last.next().ok_or(JournalError::TooManySegments)?,
+            None => SegmentIndex(0),
+        };
+        let segment = Segment::create(&self, index, now, snapshot)?;
+        Ok(JournalWriter {
+            journal: self,
+            tracks: Vec::new(),
+            segment,
+            now,
+        })
+    }
+}
+
+/// A track whose packets are appended; valid for its own [`JournalWriter`], over all its segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TrackHandle(usize);
+
+/// Writes one recording's journal.
+///
+/// It is synchronous and has no thread: whoever owns it runs it where blocking is fine, and calls
+/// [`tick`](Self::tick) at least every 50 ms. Dropping it is what a crash looks like: what was not flushed is lost, and
+/// recovery does the rest. [`close`](Self::close) is the way to end.
+#[derive(Debug)]
+pub struct JournalWriter {
+    journal: Journal,
+    tracks: Vec<Track>,
+    segment: Segment,
+    /// As of the last tick: appending asks no clock.
+    now: Arrival,
+}
+
+#[derive(Debug)]
+struct Track {
+    channel: TrackChannel,
+    rtp: Option<(ChannelId, StreamIndex)>,
+    rtcp: Option<ChannelId>,
+}
+
+/// What the owner of a writer has to do.
+#[derive(Debug)]
+#[must_use]
+pub struct Tick {
+    /// To be [synced](SyncHandle::sync) soon, here or on another thread.
+    pub sync: Option<SyncHandle>,
+    /// The segment is long or large enough: [`rotate`](JournalWriter::rotate).
+    pub rotate: bool,
+}
+
+/// How far a segment is, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub segment: SegmentIndex,
+    /// Safe if the process dies.
+    pub flushed: u64,
+    /// Safe if the power fails.
+    pub synced: u64,
+}
+
+impl JournalWriter {
+    pub fn recording(&self) -> RecordingId {
+        self.journal.recording
+    }
+
+    /// Gets ready to append a track's packets. A track that changes its codec or SSRC is another one here.
+    pub fn add_track(&mut self, channel: TrackChannel) -> TrackHandle {
+        self.tracks.push(Track {
+            channel,
+            rtp: None,
+            rtcp: None,
+        });
+        TrackHandle(self.tracks.len() - 1)
+    }
+
+    /// Appends an RTP packet as it was received. `sent` is the sender's wall clock, if it is known.
+    pub fn append_rtp(
+        &mut self,
+        track: TrackHandle,
+        arrival: Arrival,
+        sent: Option<WallTime>,
+        packet: &[u8],
+    ) -> Result<(), JournalError> {
+        self.segment.make_room(self.now)?;
+        let track = self.tracks.get_mut(track.0).ok_or(JournalError::UnknownTrack)?;
+        let (channel, stream) = match track.rtp {
+            Some(known) => known,
+            None => *track.rtp.insert(self.segment.add_rtp(&track.channel)?),
+        };
+        self.segment.write(channel, arrival, sent, packet)?;
+        self.segment.counter.packet(stream, arrival, packet);
+        Ok(())
+    }
+
+    /// Appends an RTCP sender report as it was received.
+    pub fn append_rtcp(&mut self, track: TrackHandle, arrival: Arrival, report: &[u8]) -> Result<(), JournalError> {
+        self.segment.make_room(self.now)?;
+        let track = self.tracks.get_mut(track.0).ok_or(JournalError::UnknownTrack)?;
+        let channel = match track.rtcp {
+            Some(known) => known,
+            None => *track.rtcp.insert(self.segment.add_rtcp(&track.channel)?),
+        };
+        self.segment.write(channel, arrival, None, report)
+    }
+
+    /// Appends an event, a chat or data message, or a transcript.
+    pub fn append_message<M: RoomMessage + 'static>(
+        &mut self,
+        arrival: Arrival,
+        message: &M,
+    ) -> Result<(), JournalError> {
+        self.segment.make_room(self.now)?;
+        self.segment.write_room(arrival, message)
+    }
+
+    /// To be called at least every 50 ms: flushes when it is time, and says what else is due.
+    ///
+    /// After an error nothing is lost, and the next tick tries again; but as long as it lasts, a crash costs more than
+    /// it should.
+    pub fn tick(&mut self, now: Arrival) -> Result<Tick, JournalError> {
+        self.now = self.now.max(now);
+        let now = self.now;
+        let JournalConfig { flush, sync, .. } = self.journal.settings;
+        let segment = &mut self.segment;
+        if segment
+            .unflushed_since
+            .is_some_and(|since| now.saturating_since(since) >= flush)
+        {
+            segment.flush()?;
+        }
+        // Early by what the flush before it and the sync itself take, so that the promise holds when it is done.
+        let sync_after = sync.saturating_sub(2 * flush);
+        let due = segment
+            .unsynced_since
+            .is_some_and(|since| now.saturating_since(since) >= sync_after);
+        let handle = due.then(|| SyncHandle::new(&segment.shared)).flatten();
+        if handle.is_some() {
+            // What is still in memory waits for the next one.
+            segment.unsynced_since = segment.unflushed_since;
+        }
+        Ok(Tick {
+            sync: handle,
+            rotate: self.is_rotation_due(),
+        })
+    }
+
+    fn is_rotation_due(&self) -> bool {
+        let settings = &self.journal.settings;
+        self.now.saturating_since(self.segment.began) >= settings.segment
+            || self.segment.bytes() >= settings.segment_bytes
+            || self.segment.channels >= MAX_CHANNELS
+            || self.segment.counter.events() >= MAX_EVENTS
+    }
+
+    /// Flushes now, whatever the time.
+    pub fn flush(&mut self) -> Result<(), JournalError> {
+        self.segment.flush()
+    }
+
+    /// Begins the next segment, and hands back the one before it to be sealed, here or on another thread.
+    ///
+    /// After an error the writer goes on with the old segment, and nothing is lost.
+    pub fn rotate(
+        &mut self,
+        now: Arrival,
+        snapshot: impl FnOnce(SegmentIndex) -> RoomEvent,
+    ) -> Result<UnsealedSegment, JournalError> {
+        self.segment.flush()?;
+        let index = self.segment.index.next().ok_or(JournalError::TooManySegments)?;
+        let next = Segment::create(&self.journal, index, now, snapshot)?;
+        let old = std::mem::replace(&mut self.segment, next);
+        for track in &mut self.tracks {
+            (track.rtp, track.rtcp) = (None, None);
+        }
+        Ok(old.finish(&self.journal))
+    }
+
+    /// Ends the journal, and hands back its last segment to be sealed.
+    ///
+    /// If what is left in memory cannot be written, that much is missing from the segment, which is mended when it is
+    /// sealed.
+    pub fn close(self) -> UnsealedSegment {
+        let mut unsealed = self.segment.finish(&self.journal);
+        unsealed.claim = Some(self.journal.claim);
+        unsealed
+    }
+
+    pub fn progress(&self) -> Progress {
+        Progress {
+            segment: self.segment.index,
+            flushed: self.segment.shared.written(),
+            synced: self.segment.shared.synced(),
+        }
+    }
+
+    /// What the segment holds so far, for its row; of the timeline, what is new since the last call.
+    ///
+    /// A sealed segment brings its whole timeline again, so a call whose result gets lost does no harm.
+    pub fn facts(&mut self) -> SegmentFacts {
+        let segment = &mut self.segment;
+        let facts = segment
+            .counter
+            .facts(segment.index, segment.shared.written(), segment.reported_events);
+        segment.reported_events = segment.counter.events();
+        facts
+    }
+}
+
+/// The segment being written.
+struct Segment {
+    index: SegmentIndex,
+    writer: SegmentWriter<SegmentFile>,
+    shared: Arc<Shared>,
+    counter: Counter,
+    began: Arrival,
+    channels: usize,
+    /// Since when something waits in memory: at the latest tick before it came, so rather too early than too late.
+    unflushed_since: Option<Arrival>,
+    /// Since when something is not known to be on the disk, nor in the hands of a [`SyncHandle`].
+    unsynced_since: Option<Arrival>,
+    reported_events: usize,
+}
+
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Segment")
+            .field("index", &self.index)
+            .field("path", &self.shared.path())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Segment {
+    /// Makes the file with the snapshot in it, flushed. If that fails, there is no file.
+    fn create(
+        journal: &Journal,
+        index: SegmentIndex,
+        now: Arrival,
+        snapshot: impl FnOnce(SegmentIndex) -> RoomEvent,
+    ) -> Result<Self, JournalError> {
+        let path = journal.dir.join(disk::segment_file_name(index));
+        let file = SegmentFile::create(&path)?;
+        let begin = || {
+            let shared = Arc::clone(file.shared());
+            let mut segment = Self {
+                index,
+                writer: SegmentWriter::new(file).map_err(|error| JournalError::of_write(error, &path))?,
+                shared,
+                counter: Counter::default(),
+                began: now,
+                channels: 0,
+                unflushed_since: Some(now),
+                unsynced_since: Some(now),
+                reported_events: 0,
+            };
+            segment.write_room(now, &snapshot(index))?;
+            segment.flush()?;
+            Ok(segment)
+        };
+        begin().inspect_err(|_| {
+            // Without it the next attempt, or recovery, would find a segment that holds nothing.
+            let _ = disk::remove_file(&path);
+        })
+    }
+
+    fn add_rtp(&mut self, track: &TrackChannel) -> Result<(ChannelId, StreamIndex), JournalError> {
+        let channel = self.writer.add_rtp(track);
+        let channel = channel.map_err(|error| JournalError::of_write(error, self.shared.path()))?;
+        self.channels += 1;
+        Ok((channel, self.counter.add_stream(track.clone())))
+    }
+
+    fn add_rtcp(&mut self, track: &TrackChannel) -> Result<ChannelId, JournalError> {
+        let channel = self.writer.add_rtcp(track);
+        let channel = channel.map_err(|error| JournalError::of_write(error, self.shared.path()))?;
+        self.channels += 1;
+        Ok(channel)
+    }
+
+    /// Before anything is appended: what waits in memory is bounded.
+    fn make_room(&mut self, now: Arrival) -> Result<(), JournalError> {
+        if self.writer.unflushed_bytes() >= MAX_UNFLUSHED_BYTES {
+            self.flush()?;
+        }
+        self.unflushed_since.get_or_insert(now);
+        self.unsynced_since.get_or_insert(now);
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        channel: ChannelId,
+        arrival: Arrival,
+        sent: Option<WallTime>,
+        data: &[u8],
+    ) -> Result<(), JournalError> {
+        let written = self.writer.write(channel, arrival, sent, data);
+        written.map_err(|error| JournalError::of_write(error, self.shared.path()))?;
+        self.counter.message(arrival);
+        Ok(())
+    }
+
+    fn write_room<M: RoomMessage + 'static>(&mut self, arrival: Arrival, message: &M) -> Result<(), JournalError> {
+        let written = self.writer.write_room(arrival, message);
+        written.map_err(|error| JournalError::of_write(error, self.shared.path()))?;
+        self.counter.message(arrival);
+        if let Some(event) = (message as &dyn Any).downcast_ref::<RoomEvent>() {
+            self.counter.event(arrival, event);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), JournalError> {
+        let flushed = self.writer.flush();
+        flushed.map_err(|error| JournalError::of_write(error, self.shared.path()))?;
+        self.unflushed_since = None;
+        Ok(())
+    }
+
+    /// Bytes of the file, once all is flushed; headers apart.
+    fn bytes(&self) -> u64 {
+        self.shared.written() + self.writer.unflushed_bytes()
+    }
+
+    fn finish(self, journal: &Journal) -> UnsealedSegment {
+        let finished = self.writer.finish().map(|(file, _)| file.into_hash());
+        UnsealedSegment {
+            recording: journal.recording,
+            lost_and_found: journal.lost_and_found.clone(),
+            index: self.index,
+            finished: finished.map_err(|error| JournalError::of_write(error, self.shared.path())),
+            shared: self.shared,
+            counter: self.counter,
+            claim: None,
+        }
+    }
+}
+
+/// A segment that gets no further messages, and has yet to be brought to the disk.
+#[derive(Debug)]
+#[must_use = "an unsealed segment is found and sealed at the next start only"]
+pub struct UnsealedSegment {
+    recording: RecordingId,
+    lost_and_found: PathBuf,
+    index: SegmentIndex,
+    finished: Result<Sha256, JournalError>,
+    shared: Arc<Shared>,
+    counter: Counter,
+    /// With a journal's last segment: nobody else may write until it is sealed.
+    claim: Option<ClaimGuard<RecordingId>>,
+}
+
+impl UnsealedSegment {
+    pub fn index(&self) -> SegmentIndex {
+        self.index
+    }
+
+    /// Why the end of the segment could not be written, if so: then sealing mends it, and what was not flushed is lost.
+    pub fn write_error(&self) -> Option<&JournalError> {
+        self.finished.as_ref().err()
+    }
+
+    /// Blocks until the disk has all of it, and answers what it holds, for its row. After an error, recovery at the
+    /// next start seals it.
+    pub fn seal(self) -> Result<SegmentFacts, JournalError> {
+        match self.finished {
+            Ok(hash) => {
+                self.shared.sync()?;
+                let mut facts = self.counter.facts(self.index, self.shared.written(), 0);
+                facts.sha256 = Some(disk::hex(&hash.finalize()));
+                Ok(facts)
+            }
+            Err(_) => recovery::seal_segment(self.shared.path(), self.recording, self.index, &self.lost_and_found),
+        }
+    }
+}
+
+impl JournalError {
+    pub(super) fn of_write(error: WriteError, path: &std::path::Path) -> Self {
+        match error {
+            WriteError::Io(source) => DiskError::during("write", path)(source).into(),
+            error => Self::Write {
+                path: path.to_owned(),
+                source: error,
+            },
+        }
+    }
+}
+
+/// How long the writer may go without a tick and still keep its promises.
+pub const MAX_TICK_INTERVAL: Duration = Duration::from_millis(50);
