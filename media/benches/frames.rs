@@ -26,7 +26,7 @@ fn packets() -> Vec<(Arrival, Bytes)> {
         for part in 0..PACKETS_PER_FRAME {
             let sequence = u16::try_from(frame * PACKETS_PER_FRAME + part).unwrap_or_default();
             let marker = if part + 1 == PACKETS_PER_FRAME { 0x80 } else { 0 };
-            let mut packet = vec![0x80, marker | 96];
+            let mut packet = vec![0x80, marker | 0x60];
             packet.extend(sequence.to_be_bytes());
             packet.extend((frame * 3000).to_be_bytes());
             packet.extend(7_u32.to_be_bytes());

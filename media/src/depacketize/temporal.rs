@@ -10,8 +10,10 @@ pub(super) struct TemporalIndex {
     pub(super) tl0: u8,
     /// 0 is the base layer.
     pub(super) layer: u8,
-    /// It refers to the base layer alone (Y of VP8, U of VP9).
+    /// It refers to the base layer alone (Y of VP8).
     pub(super) sync: bool,
+    /// Pictures of higher layers after it refer to nothing of those layers before it (U of VP9).
+    pub(super) switching_up: bool,
 }
 
 /// Follows which pictures have been decodable.
@@ -52,19 +54,23 @@ impl TemporalChain {
             self.base_whole = false;
             return false;
         };
-        if index.layer == 0 {
-            self.base_whole = index.tl0 == last_tl0.wrapping_add(1);
-            self.last_tl0 = Some(index.tl0);
-            return self.base_whole;
-        }
-        if index.tl0 != last_tl0 {
-            self.base_whole = false;
+        let expected = if index.layer == 0 {
+            last_tl0.wrapping_add(1)
+        } else {
+            last_tl0
+        };
+        self.base_whole = index.tl0 == expected;
+        self.last_tl0 = Some(index.tl0);
+        if !self.base_whole {
             return false;
         }
-        if index.sync && index.layer == whole_up_to + 1 {
+        let whole = index.layer <= whole_up_to;
+        if whole && index.switching_up {
+            self.whole_up_to = None;
+        } else if index.sync && index.layer == whole_up_to + 1 {
             self.whole_up_to = Some(index.layer);
         }
-        index.sync || index.layer <= whole_up_to
+        whole || index.sync
     }
 }
 
@@ -78,6 +84,7 @@ mod tests {
                 tl0: $tl0,
                 layer: $layer,
                 sync: $sync,
+                switching_up: false,
             })
         };
     }
@@ -127,6 +134,28 @@ mod tests {
         let mut chain = after_key_and_loss();
         assert!(!chain.decodable(picture!(0, 1, true)));
         assert!(!chain.decodable(picture!(1, 0, false)));
+    }
+
+    #[test]
+    fn where_layers_may_be_switched_up_all_is_whole_again() {
+        let picture = |tl0, layer, switching_up| {
+            Some(TemporalIndex {
+                tl0,
+                layer,
+                sync: false,
+                switching_up,
+            })
+        };
+        let mut chain = TemporalChain::default();
+        chain.keyframe(picture(0, 0, true));
+        chain.lost();
+        assert!(
+            !chain.decodable(picture(0, 1, true)),
+            "may itself refer to the lost one"
+        );
+        assert!(!chain.decodable(picture(0, 2, false)));
+        assert!(chain.decodable(picture(1, 0, true)));
+        assert!(chain.decodable(picture(1, 2, false)) && chain.decodable(picture(1, 1, false)));
     }
 
     #[test]

@@ -65,7 +65,12 @@ impl Vp8Descriptor {
 
     fn temporal(&self) -> Option<TemporalIndex> {
         let ((_, tl0), (layer, sync)) = (self.tl0?, self.layer?);
-        Some(TemporalIndex { tl0, layer, sync })
+        Some(TemporalIndex {
+            tl0,
+            layer,
+            sync,
+            switching_up: false,
+        })
     }
 }
 

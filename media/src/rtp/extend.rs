@@ -60,9 +60,9 @@ impl TimestampExtender {
                 let newest_sent = newest as u32;
                 let back = newest_sent.wrapping_sub(timestamp);
                 if back <= MAX_TICKS_BACK {
-                    newest - u64::from(back)
+                    newest.saturating_sub(back.into())
                 } else {
-                    newest + u64::from(timestamp.wrapping_sub(newest_sent))
+                    newest.saturating_add(timestamp.wrapping_sub(newest_sent).into())
                 }
             }
         }

@@ -139,7 +139,8 @@ impl Vp9Descriptor {
         Some(TemporalIndex {
             tl0,
             layer: layer.temporal,
-            sync: layer.switching_up,
+            sync: false,
+            switching_up: layer.switching_up,
         })
     }
 }
