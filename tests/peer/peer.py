@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import threading
 import time
@@ -50,8 +51,8 @@ def report(event: str, **facts: Any) -> None:
 class Published:
     """A track that this peer publishes, with the pump that feeds it."""
 
-    def __init__(self, track: rtc.LocalTrack, sid: str, pump: Pump) -> None:
-        self.track, self.sid, self.pump = track, sid, pump
+    def __init__(self, track: rtc.LocalTrack, sid: str, pump: Pump, codec: str | None) -> None:
+        self.track, self.sid, self.pump, self.codec = track, sid, pump, codec
 
 
 class Peer:
@@ -108,9 +109,24 @@ class Peer:
         for source in list(self.published):
             await self._end(source)
         if self.room is not None:
+            await self._tell_received(self.room)
             await self.room.disconnect()
             self.room = None
         report("left")
+
+    async def _tell_received(self, room: rtc.Room) -> None:
+        """Tells the figures of what is received, before they are gone with the room."""
+        # Copies: others come and go meanwhile.
+        for participant in list(room.remote_participants.values()):
+            for publication in list(participant.track_publications.values()):
+                if publication.track is None:
+                    continue
+                facts = {"from": participant.identity, "source": SOURCE_NAMES.get(publication.source, "unknown")}
+                try:
+                    facts |= await asyncio.wait_for(inbound(publication.track), 2)
+                except Exception as error:  # the figures are for whoever looks into a failure; none is no failure
+                    facts["error"] = repr(error)
+                report("received", **facts)
 
     async def do_publish(self, source: str, options: dict[str, Any]) -> None:
         if source in self.published:
@@ -138,7 +154,7 @@ class Peer:
         else:
             track = rtc.LocalAudioTrack.create_audio_track(source, pump.rtc_source)
         publication = await self.local.publish_track(track, publish)
-        self.published[source] = Published(track, publication.sid, pump)
+        self.published[source] = Published(track, publication.sid, pump, options.get("codec"))
         report("published", source=source, sid=publication.sid, mime=publication.mime_type)
         pump.go()
         if "codec" in options:
@@ -150,16 +166,21 @@ class Peer:
         while time.monotonic() < deadline:
             mime, layers = await outbound(track)
             if mime and any(layer["frames_encoded"] for layer in layers):
-                encoder = layers[0]["encoder"]
-                if mime.lower() != f"video/{asked}".lower():
-                    report("failed", step="publish", missing_codec=asked, error=f"it encodes {mime} ({encoder})")
-                else:
-                    report("encoding", source=source, mime=mime, encoder=encoder)
+                if self._check_mime(mime, asked, layers):
+                    report("encoding", source=source, mime=mime, encoder=layers[0]["encoder"])
                 return
             if source not in self.published:
                 return
             await asyncio.sleep(0.2)
         report("failed", step="publish", error=f"no frame of the {source} was encoded within {ENCODER_LIMIT_S} s")
+
+    def _check_mime(self, mime: str | None, asked: str | None, layers: list[dict[str, Any]]) -> bool:
+        """Tells of a failure if another codec is in use than the one asked for."""
+        if not mime or not asked or mime.lower() == f"video/{asked}".lower():
+            return True
+        encoders = ", ".join({layer["encoder"] for layer in layers})
+        report("failed", step="publish", missing_codec=asked, error=f"it encodes {mime} ({encoders})")
+        return False
 
     async def do_mute(self, source: str) -> None:
         self.published[source].pump.muted = True
@@ -183,6 +204,7 @@ class Peer:
         try:
             mime, layers = await asyncio.wait_for(outbound(published.track), 2)
             report("sent", source=source, sid=published.sid, mime=mime, layers=layers)
+            self._check_mime(mime, published.codec, layers)
         except Exception as error:  # the room may be gone: then there are no figures, which is no failure
             report("sent", source=source, sid=published.sid, mime=None, layers=[], error=repr(error))
         await asyncio.to_thread(published.pump.end)
@@ -294,6 +316,29 @@ class Peer:
             room.register_text_stream_handler(topic, on_text(topic))
 
 
+async def inbound(track: rtc.RemoteTrack) -> dict[str, Any]:
+    """What libwebrtc says of a track it receives: what came, what it had to make up."""
+    for entry in (s.inbound_rtp for s in await track.get_stats() if s.HasField("inbound_rtp")):
+        return {
+            "packets": entry.received.packets_received,
+            "lost": entry.received.packets_lost,
+            "discarded": entry.inbound.packets_discarded,
+            "retransmitted": entry.inbound.retransmitted_packets_received,
+            "nacks": entry.inbound.nack_count,
+            "plis": entry.inbound.pli_count,
+            "frames_decoded": entry.inbound.frames_decoded,
+            "frames_dropped": entry.inbound.frames_dropped,
+            "freezes": entry.inbound.freeze_count,
+            "samples": entry.inbound.total_samples_received,
+            "concealed": entry.inbound.concealed_samples,
+            "silently_concealed": entry.inbound.silent_concealed_samples,
+            "concealments": entry.inbound.concealment_events,
+            "stretched": entry.inbound.inserted_samples_for_deceleration,
+            "shrunk": entry.inbound.removed_samples_for_acceleration,
+        }
+    return {}
+
+
 async def outbound(track: rtc.LocalTrack) -> tuple[str | None, list[dict[str, Any]]]:
     """The codec in use and the figures of each layer, from libwebrtc's statistics."""
     stats = await track.get_stats()
@@ -347,4 +392,7 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    status = asyncio.run(main())
+    sys.stdout.flush()
+    # At once: threads of the native library outlive the interpreter's tear-down, and now and then abort in it.
+    os._exit(status)

@@ -46,11 +46,15 @@ fn find_on_path(name: &str) -> Option<PathBuf> {
 /// let Some(server) = need(Server::start()) else { return };
 /// # }
 /// ```
-#[expect(clippy::print_stderr, reason = "a test that is passed over must say so")]
 pub fn need<T>(result: anyhow::Result<T>) -> Option<T> {
+    need_where(is_ci(), result)
+}
+
+#[expect(clippy::print_stderr, reason = "a test that is passed over must say so")]
+fn need_where<T>(a_lack_fails: bool, result: anyhow::Result<T>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
-        Err(error) if error.downcast_ref::<Missing>().is_some() && !is_ci() => {
+        Err(error) if error.downcast_ref::<Missing>().is_some() && !a_lack_fails => {
             eprintln!("SKIPPED {}: {error:#}", test_name());
             None
         }
@@ -66,4 +70,35 @@ fn is_ci() -> bool {
 /// The running test's name: libtest gives it to the thread.
 pub(crate) fn test_name() -> String {
     std::thread::current().name().unwrap_or("main").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    fn lack() -> anyhow::Result<()> {
+        Missing::tool("a-tool-that-nobody-has")
+            .map(|_| ())
+            .context("while looking for it")
+    }
+
+    #[test]
+    fn a_lack_passes_over_a_test() {
+        assert_eq!(need_where(false, lack()), None);
+        assert_eq!(need_where(false, Ok(3)), Some(3));
+    }
+
+    #[test]
+    #[should_panic(expected = "a-tool-that-nobody-has")]
+    fn a_lack_fails_in_ci() {
+        need_where(true, lack());
+    }
+
+    #[test]
+    #[should_panic(expected = "another reason")]
+    fn any_other_error_fails_everywhere() {
+        need_where::<()>(false, Err(anyhow::anyhow!("another reason")));
+    }
 }

@@ -176,8 +176,13 @@ impl Network {
     /// A command that runs `program` inside the network.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
         let mut command = Missing::tool("ip")?;
-        command.args(["netns", "exec", &self.0.name]).arg(program);
+        self.enter(&mut command).arg(program);
         Ok(command)
+    }
+
+    /// Adds to `ip` what enters the network; a program and its arguments are to follow.
+    pub(crate) fn enter<'a>(&self, ip: &'a mut Command) -> &'a mut Command {
+        ip.args(["netns", "exec", &self.0.name])
     }
 
     /// Runs nft inside the network.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::folder::{Folder, repository};
 use crate::missing::Missing;
 use crate::ports::Ports;
-use crate::process::{Deadline, Service};
+use crate::process::{Deadline, Service, preferred};
 
 /// A server on an idle machine answers within 0.2 s; a busy one needs longer, and a broken one never answers.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -122,7 +122,7 @@ impl Setup {
         // JSON is YAML.
         std::fs::write(&config_file, serde_json::to_vec_pretty(&config)?).context("cannot write the configuration")?;
 
-        let mut command = Command::new(program);
+        let mut command = preferred(program)?;
         command.arg("--config").arg(&config_file);
         let service = Service::start(
             "livekit-server",

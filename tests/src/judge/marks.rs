@@ -22,7 +22,13 @@ pub struct Marks {
 }
 
 /// Compares where marks were found with when they were made.
-pub(super) fn compare(found: Vec<f64>, origin: Option<(Wall, f64)>, takes: &[&Take], length: f64) -> Marks {
+/// A mark is due `length` seconds before its track is muted, and `tail` more before the track ends.
+pub(super) fn compare(
+    found: Vec<f64>,
+    origin: Option<(Wall, f64)>,
+    takes: &[&Take],
+    (length, tail): (f64, f64),
+) -> Marks {
     let mut marks = Marks::default();
     let moments = || {
         takes
@@ -32,7 +38,7 @@ pub(super) fn compare(found: Vec<f64>, origin: Option<(Wall, f64)>, takes: &[&Ta
     for (take, moment) in moments() {
         if moment.is_late() {
             marks.late.push(moment.second);
-        } else if is_due(take, moment, length) {
+        } else if is_due(take, moment, length, tail) {
             marks.expected.push(moment.second);
         }
     }
@@ -60,11 +66,12 @@ pub(super) fn compare(found: Vec<f64>, origin: Option<(Wall, f64)>, takes: &[&Ta
 }
 
 /// Whether a mark must be in a recording: its track was live long enough before, and until the mark was over.
-fn is_due(take: &Take, moment: &Moment, length: f64) -> bool {
+fn is_due(take: &Take, moment: &Moment, length: f64, tail: f64) -> bool {
     let at = Wall(moment.second as f64);
     let live = take.live();
     let settled = live.first().map(|(from, _)| from.plus(GRACE_S));
     !moment.muted
+        && take.last.since(at) >= length + tail
         && settled.is_some_and(|settled| at.since(settled) >= 0.0)
         && live
             .iter()

@@ -35,6 +35,9 @@ const MATCH_S: f64 = 0.300;
 /// From a publication on, so long nobody need have the media yet, in seconds: half a second until packets flow, and a
 /// second in which LiveKit asks a publisher for a key frame only once.
 pub const GRACE_S: f64 = 1.5;
+/// What a peer hears live it hears late by its jitter buffer, which grows when the machine is busy: what was made in the last
+/// so many seconds before the end of a track need not have come out of it yet.
+const LIVE_TAIL_S: f64 = 0.600;
 /// A recording must be this quiet between beeps, in dB of full scale: Opus and AAC leave less than −60 behind; concealment
 /// of a lost packet next to a beep is excluded with the beep.
 pub const QUIET_DB: f64 = -45.0;
@@ -108,16 +111,17 @@ impl Verdict {
         let ends = ends(observation);
         let origin = origin::by_codes(observation, peer, video_source)
             .or_else(|| origin::by_beeps(observation, peer.pattern.peer, &sounds))
-            .or(observation.is_live.then_some((Wall(0.0), 0.0)));
+            .or_else(|| origin::by_latency(observation, peer.pattern.peer));
+        let tail = if observation.is_live { LIVE_TAIL_S } else { 0.0 };
         let beeps = observation.audio.as_ref().map(|audio| {
             let at = audio.beeps_of(peer.pattern.peer).map(beginning);
-            marks::compare(at.collect(), origin, &sounds, BEEP_S[1])
+            marks::compare(at.collect(), origin, &sounds, (BEEP_S[1], tail))
         });
         let flashes = observation.video.as_ref().map(|video| {
             let own = video.flashes.iter().filter(|flash| {
                 flash.peer == peer.pattern.peer && flash.source.is_none_or(|source| source == video_source)
             });
-            marks::compare(own.map(|flash| flash.at).collect(), origin, &shows, FLASH_S)
+            marks::compare(own.map(|flash| flash.at).collect(), origin, &shows, (FLASH_S, tail))
         });
         let lag = beeps
             .as_ref()

@@ -61,3 +61,17 @@ pub(super) fn by_beeps(observation: &Observation, peer: usize, takes: &[&Take]) 
     let is_alone = scored.get(1).is_none_or(|&(second_best, _)| second_best < best);
     (best >= MARK_BITS && is_alone).then(|| middle(fits(origin)))?
 }
+
+/// For what was received live the time line is wall time, and second 0 differs from it by the way it came: less than a second,
+/// so that each beep belongs to the whole second before it.
+pub(super) fn by_latency(observation: &Observation, peer: usize) -> Option<(Wall, f64)> {
+    if !observation.is_live {
+        return None;
+    }
+    let beeps = observation
+        .audio
+        .iter()
+        .flat_map(|audio| audio.beeps_of(peer))
+        .map(beginning);
+    middle(beeps.map(|at| at.floor() - at).collect()).or(Some((Wall(0.0), 0.0)))
+}

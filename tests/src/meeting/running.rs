@@ -12,7 +12,7 @@ use crate::folder::{Folder, repository};
 use crate::installed::{installed, run};
 use crate::missing::Missing;
 use crate::pattern::{Pattern, Wall};
-use crate::process::{Deadline, Speaker, now};
+use crate::process::{Deadline, Speaker, now, preferred};
 use crate::server::Server;
 
 /// Python with libwebrtc loads in a second; a first start after an installation reads 150 MB from disk.
@@ -194,8 +194,12 @@ fn start_peer(script: &Script, pattern: Pattern, folder: &Folder) -> Result<Spea
     let program = repository().join("tests/peer/peer.py");
     let settings = json!({ "pattern": pattern.settings(), "folder": folder.path() });
     let mut command = match &script.network {
-        Some(network) => network.command(python)?,
-        None => Command::new(python),
+        Some(network) => {
+            let mut command = preferred("ip")?;
+            network.enter(&mut command).arg(python);
+            command
+        }
+        None => preferred(python)?,
     };
     command
         .arg("-B")

@@ -8,6 +8,7 @@ pub use log::{Log, NotSeen};
 pub use service::Service;
 pub use speaker::Speaker;
 
+use std::ffi::OsStr;
 use std::io;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -111,6 +112,17 @@ fn spawn(command: &Command) -> Result<Child> {
         .recv()
         .context("the starter of processes has ended")?
         .with_context(|| format!("cannot start {program}"))
+}
+
+/// How much the peers and the LiveKit server are preferred to everything else (as `nice` counts): they stand for other
+/// machines, which a busy recorder would not slow down. Without the right to it, `nice` says so and goes on.
+const PREFERENCE: &str = "-10";
+
+/// The command that runs `program` with preference over what is under test.
+pub fn preferred(program: impl AsRef<OsStr>) -> Result<Command, Missing> {
+    let mut command = Missing::tool("nice")?;
+    command.args(["-n", PREFERENCE]).arg(program);
+    Ok(command)
 }
 
 /// The same command behind `setpriv --pdeathsig KILL`, its pipes all ours (to be taken by the caller).

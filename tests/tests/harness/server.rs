@@ -39,8 +39,8 @@ fn media_comes_through_a_range_a_mux_or_tcp() {
             return;
         };
         let truth = Plan::new(format!("{udp:?}"))
-            .peer("ana", |p| p.join().publish(Microphone::opus()).at(5.5).leave())
-            .peer("ben", |p| p.listens().join().at(5.5).leave())
+            .peer("ana", |p| p.join().publish(Microphone::opus()).at(6.5).leave())
+            .peer("ben", |p| p.listens().join().at(6.5).leave())
             .run(&server)
             .expect("a meeting");
         let ana = truth.peer("ana");
