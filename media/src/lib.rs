@@ -39,6 +39,7 @@ pub mod journal;
 pub mod layout;
 pub mod lifecycle;
 pub mod munge;
+pub mod render;
 pub mod reorder;
 pub mod rtp;
 pub mod survey;

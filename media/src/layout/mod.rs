@@ -11,6 +11,7 @@ mod speaker;
 use std::{ops::Range, time::Duration};
 
 use room::{Person, Room, Track};
+use serde::{Deserialize, Serialize};
 use speaker::Turn;
 
 use crate::{
@@ -22,7 +23,8 @@ use crate::{
 };
 
 /// How a scene is arranged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LayoutKind {
     /// Everybody in tiles of one size, screen shares first.
