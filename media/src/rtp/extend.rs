@@ -28,7 +28,7 @@ impl SequenceExtender {
     }
 }
 
-/// Extends RTP timestamps to 64 bits, likewise, but forwards whenever it can: a timestamp more than [`MAX_TICKS_BACK`]
+/// Extends RTP timestamps to 64 bits, likewise, but forwards whenever it can: a timestamp more than 2²² ticks
 /// before the newest is taken as ahead of it. So a sender that starts its clock anew within a stream makes a jump ahead,
 /// never one back, and the order of timestamps stays that of the packets.
 #[derive(Debug, Clone, Default)]
