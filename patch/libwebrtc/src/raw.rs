@@ -207,3 +207,36 @@ impl fmt::Display for SenderReport {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rtc::rtp::Packet;
+    use rtc::shared::marshal::Unmarshal;
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "an instant; its value does not matter")]
+    fn a_packet_is_written_as_it_was_but_for_padding() {
+        // One-byte extensions with three bytes between them that mean nothing, and four bytes of padding.
+        let received: &[u8] = &[
+            0xb0, 0xe0, 0x12, 0x34, 0, 0, 0, 9, 0, 0, 0, 7, 0xbe, 0xde, 0, 2, 0, 0, 0x10, b'4', 0x20, b'h', 0, 0, b'm',
+            b'e', 0, 0, 0, 4,
+        ];
+        let Packet { mut header, payload } = Packet::unmarshal(&mut &received[..]).expect("a packet");
+        assert_eq!((header.padding, header.extensions_padding), (true, 4));
+        (header.padding, header.extensions_padding) = (false, 0);
+        let packet = RtpPacket {
+            arrival: Instant::now(),
+            header,
+            payload,
+            repaired: false,
+        };
+        let written = packet.to_bytes();
+        let again = Packet::unmarshal(&mut &written[..]).expect("a packet");
+        assert_eq!(again.payload, &b"me"[..]);
+        assert_eq!(again.header.get_extension(1).as_deref(), Some(&b"4"[..]));
+        assert_eq!(again.header.get_extension(2).as_deref(), Some(&b"h"[..]));
+        assert_eq!(written.len(), 12 + 4 + 4 + 2);
+    }
+}

@@ -37,6 +37,10 @@ use crate::raw::{InboundCounters, RtpPacket, SenderReport};
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// RFC 3550 §6.4.1: the count of report blocks has five bits.
 const BLOCKS_PER_REPORT: usize = 31;
+/// Bytes of a compound, so that a datagram fits any path with what SRTP and the tunnels on it add.
+const MAX_COMPOUND: usize = 1100;
+/// Pairs of four bytes, one such request being smaller than a compound may be.
+const PAIRS_PER_NACK: usize = 250;
 /// Packets that arrive before the description that names their SSRC.
 const EARLY_PACKETS: usize = 256;
 
@@ -339,12 +343,12 @@ impl RtpState {
     fn timeout(&mut self, now: Instant, out: &mut VecDeque<TaggedPacket>) {
         let mut packets: Vec<Box<dyn RtcpPacket>> = Vec::new();
         for (&ssrc, stream) in &mut self.inbound {
-            let missing = stream.requests(now);
-            if !missing.is_empty() {
+            let missing = nack_pairs_from_sequence_numbers(&stream.requests(now));
+            for nacks in missing.chunks(PAIRS_PER_NACK) {
                 packets.push(Box::new(TransportLayerNack {
                     sender_ssrc: self.local_ssrc,
                     media_ssrc: ssrc,
-                    nacks: nack_pairs_from_sequence_numbers(&missing),
+                    nacks: nacks.to_vec(),
                 }));
             }
         }
@@ -352,9 +356,7 @@ impl RtpState {
             self.next_report = Some(now + REPORT_EVERY);
             self.reports(now, &mut packets);
         }
-        if !packets.is_empty() {
-            out.push_back(tagged(now, Packet::Rtcp(packets)));
-        }
+        out.extend(compounds(packets).map(|compound| tagged(now, Packet::Rtcp(compound))));
     }
 
     fn reports(&mut self, now: Instant, packets: &mut Vec<Box<dyn RtcpPacket>>) {
@@ -378,6 +380,20 @@ impl RtpState {
     }
 }
 
+/// Packets put together into compounds, each small enough for a datagram.
+fn compounds(packets: Vec<Box<dyn RtcpPacket>>) -> impl Iterator<Item = Vec<Box<dyn RtcpPacket>>> {
+    let mut packets = packets.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let mut compound = vec![packets.next()?];
+        let mut len = compound[0].marshal_size();
+        while let Some(next) = packets.next_if(|next| len + next.marshal_size() <= MAX_COMPOUND) {
+            len += next.marshal_size();
+            compound.push(next);
+        }
+        Some(compound)
+    })
+}
+
 fn tagged(now: Instant, packet: Packet) -> TaggedPacket {
     TaggedPacket {
         now,
@@ -393,7 +409,10 @@ fn receive(
     packet: rtp::Packet,
     repaired: bool,
 ) {
-    let rtp::Packet { header, payload } = packet;
+    let rtp::Packet { mut header, payload } = packet;
+    // The payload comes without its padding, so the header must not promise any; and the core counts the bytes between
+    // extensions as if they would be written again, which they are not.
+    (header.padding, header.extensions_padding) = (false, 0);
     if stream.receive(now, header.sequence_number, header.timestamp, payload.len(), repaired) == Verdict::Deliver {
         let packet = RtpPacket {
             arrival: now,
@@ -492,4 +511,27 @@ impl Interceptor for RtpInterceptor {
     fn bind_remote_stream(&mut self, _: &StreamInfo) {}
 
     fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compounds_fit_a_datagram_and_leave_nothing_out() {
+        let nack = |pairs| -> Box<dyn RtcpPacket> {
+            Box::new(TransportLayerNack {
+                nacks: vec![NackPair::default(); pairs],
+                ..TransportLayerNack::default()
+            })
+        };
+        let compounds: Vec<_> = compounds((0..40).map(|n| nack(1 + n * 6)).collect()).collect();
+        assert_eq!(compounds.iter().map(Vec::len).sum::<usize>(), 40);
+        assert!(compounds.len() > 10);
+        for compound in &compounds {
+            let len: usize = compound.iter().map(|packet| packet.marshal_size()).sum();
+            assert!(len <= MAX_COMPOUND, "{len}");
+        }
+        assert_eq!(super::compounds(Vec::new()).count(), 0);
+    }
 }

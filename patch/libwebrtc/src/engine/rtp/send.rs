@@ -230,12 +230,15 @@ fn set_extension(packet: &mut rtp::Packet, id: u8, value: Bytes) {
     if let Err(error) = packet.header.set_extension(id, value) {
         log::debug!("header extension {id} left out: {error}");
     }
+    // The core takes this for bytes to be written, and counts them wrong once extensions change.
+    packet.header.extensions_padding = 0;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rtc::interceptor::{RTCPFeedback, RTPHeaderExtension};
+    use rtc::shared::marshal::{Marshal as _, MarshalSize as _};
 
     fn info() -> StreamInfo {
         StreamInfo {
@@ -299,6 +302,8 @@ mod tests {
             (2, 97, 100)
         );
         assert_eq!(&repair.payload[..], b"\x00\x07media");
+        let written = repair.marshal().expect("what is announced is written");
+        assert_eq!(written.len(), repair.marshal_size());
         assert_eq!(repair.header.get_extension(3).as_deref(), Some(&b"h"[..]));
         assert_eq!(
             repair.header.get_extension(2),
