@@ -1,5 +1,10 @@
 //! What failures of the store mean to whoever has to decide what to do about them.
 
+use crate::{
+    CheckError, ConfigError, DatabaseError, DeliveryError, DiskError, FileError, JobError, JournalError, ObjectError,
+    OpenError, RecordingError, RenderError,
+};
+
 /// What a failure means: one table maps kinds to HTTP status, retry and log level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -31,6 +36,55 @@ impl From<greffier_media::ErrorKind> for ErrorKind {
             greffier_media::ErrorKind::Conflict => Self::Conflict,
             // `Io`, and what later versions add.
             _ => Self::Internal,
+        }
+    }
+}
+
+/// Any failure of the store. Each function names the narrower error of its module; this is for callers that use many.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    #[error(transparent)]
+    Job(#[from] JobError),
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Check(#[from] CheckError),
+}
+
+impl Error {
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Config(error) => error.kind(),
+            Self::Open(error) => error.kind(),
+            Self::Disk(error) => error.kind(),
+            Self::Database(error) => error.kind(),
+            Self::Recording(error) => error.kind(),
+            Self::Journal(error) => error.kind(),
+            Self::Render(error) => error.kind(),
+            Self::Job(error) => error.kind(),
+            Self::Delivery(error) => error.kind(),
+            Self::Object(error) => error.kind(),
+            Self::File(error) => error.kind(),
+            Self::Check(error) => error.kind(),
         }
     }
 }

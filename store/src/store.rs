@@ -42,7 +42,7 @@ pub(crate) struct Inner {
     pub(crate) access: Access,
     pub(crate) floor: SpaceFloor,
     /// `None` if opened for reading.
-    lock: Option<DataLock>,
+    _lock: Option<DataLock>,
 }
 
 impl Inner {
@@ -131,7 +131,7 @@ impl Store {
                 Access::ReadOnly
             },
             floor: config.into(),
-            lock,
+            _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -2,7 +2,7 @@
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
-use crate::{DeliveryError, ErrorKind, FileError, JobError, ObjectError, RecordingError, RenderError};
+use crate::{CheckError, DeliveryError, ErrorKind, FileError, JobError, ObjectError, RecordingError, RenderError};
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,7 @@ macro_rules! from_database {
 }
 
 from_database!(
+    CheckError,
     DeliveryError,
     FileError,
     JobError,

@@ -48,16 +48,22 @@ fn sync_parent(path: &Path) -> Result<(), DiskError> {
 
 /// Makes a folder and those above it, where they are missing.
 pub(crate) fn create_dir(path: &Path) -> Result<(), DiskError> {
+    match (create_dir_below(path), path.parent()) {
+        (Err(error), Some(parent))
+            if error.source.kind() == io::ErrorKind::NotFound && !parent.as_os_str().is_empty() =>
+        {
+            create_dir(parent)?;
+            create_dir_below(path)
+        }
+        (result, _) => result,
+    }
+}
+
+/// Makes a folder in one that is there.
+pub(crate) fn create_dir_below(path: &Path) -> Result<(), DiskError> {
     match fs::create_dir(path) {
         Ok(()) => sync_parent(path),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => {
-                create_dir(parent)?;
-                create_dir(path)
-            }
-            _ => Err(DiskError::during("make the folder", path)(error)),
-        },
         Err(error) => Err(DiskError::during("make the folder", path)(error)),
     }
 }

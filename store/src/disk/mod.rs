@@ -23,8 +23,8 @@ use std::{
 use greffier_media::ids::{RecordingId, RenderId, SegmentIndex};
 
 pub(crate) use durable::{
-    blocking, create_dir, file_len, hex, list_dir, move_aside, remove_dir_all, remove_file, rename, sha256_of,
-    sync_dir, sync_file, write_file,
+    blocking, create_dir, create_dir_below, file_len, hex, list_dir, move_aside, remove_dir_all, remove_file, rename,
+    sha256_of, sync_dir, sync_file, write_file,
 };
 pub(crate) use lock::DataLock;
 pub use lock::LockError;

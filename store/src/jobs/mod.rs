@@ -12,6 +12,9 @@
 
 pub(crate) mod entity;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use greffier_media::{ids::JobId, time::Arrival};

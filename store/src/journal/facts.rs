@@ -34,8 +34,17 @@ pub struct SegmentFacts {
     pub first_event: usize,
     /// Of the whole file, in lower-case hexadecimal, once it is finished and on the disk: then the segment is sealed.
     pub sha256: Option<String>,
-    /// Bytes at its end that recovery had to drop; `None` if it was never torn.
-    pub torn_bytes: Option<u64>,
+    /// If it was mended after a crash: what was lost.
+    pub torn: Option<Torn>,
+}
+
+/// Where a segment was torn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Torn {
+    /// How many bytes were sound.
+    pub valid_bytes: u64,
+    /// How many came after them, and were not.
+    pub lost_bytes: u64,
 }
 
 impl SegmentFacts {
@@ -210,7 +219,7 @@ impl Counter {
             events: self.events[first_event..].to_vec(),
             first_event,
             sha256: None,
-            torn_bytes: None,
+            torn: None,
         }
     }
 

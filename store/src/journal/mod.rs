@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use greffier_media::{ids::RecordingId, journal::WriteError};
 
-pub use facts::{SegmentFacts, TimelineEvent, TrackFacts};
+pub use facts::{SegmentFacts, TimelineEvent, Torn, TrackFacts};
 pub use file::SyncHandle;
 pub(crate) use recovery::{inspect_segment, seal_segment, segments_in};
 pub use writer::{Journal, JournalWriter, MAX_TICK_INTERVAL, Progress, Tick, TrackHandle, UnsealedSegment};

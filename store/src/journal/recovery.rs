@@ -12,7 +12,7 @@ use greffier_media::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{JournalError, SegmentFacts, facts::ReadCounter};
+use super::{JournalError, SegmentFacts, Torn, facts::ReadCounter};
 use crate::disk::{self, DiskError};
 
 /// Chunks are followed by many small records.
@@ -96,7 +96,10 @@ pub(crate) fn seal_segment(
         disk::sync_file(path)?;
         return Ok(before.facts);
     }
-    let torn_bytes = before.len.saturating_sub(before.facts.bytes);
+    let torn = Torn {
+        valid_bytes: before.facts.bytes,
+        lost_bytes: before.len.saturating_sub(before.facts.bytes),
+    };
     if before.damage().is_some() {
         keep_tail(path, before.facts.bytes, recording, index, lost_and_found)?;
     }
@@ -106,7 +109,7 @@ pub(crate) fn seal_segment(
         return Err(JournalError::NotMended { path: path.to_owned() });
     }
     let mut facts = after.facts;
-    facts.torn_bytes = Some(torn_bytes);
+    facts.torn = Some(torn);
     Ok(facts)
 }
 

@@ -101,6 +101,14 @@ impl Backend {
         self.prefix.parts().chain(Path::from(key).parts()).collect()
     }
 
+    /// The key of a full path; the path itself, if it is none of ours.
+    pub(super) fn key(&self, path: &Path) -> String {
+        match path.prefix_match(&self.prefix) {
+            Some(parts) => parts.collect::<Path>().to_string(),
+            None => path.to_string(),
+        }
+    }
+
     /// What can be gone on with after a restart, if this store has such uploads.
     pub(super) fn resumable(&self) -> Option<Resumable<'_>> {
         self.parts.as_deref().map(|parts| Resumable { parts })

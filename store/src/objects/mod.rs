@@ -8,15 +8,15 @@ mod backend;
 pub(crate) mod entity;
 mod upload;
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use greffier_media::ids::RecordingId;
-use object_store::{GetOptions, GetRange, ObjectStore as _, path::Path};
+use object_store::{GetOptions, GetRange, path::Path};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, QueryTrait as _,
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryTrait as _, sea_query::Expr,
 };
 
 pub(crate) use self::backend::Backend;
@@ -91,15 +91,20 @@ impl Objects<'_> {
     }
 
     pub(crate) async fn mark_uploaded(&self, file: &StoredFile) -> Result<(), ObjectError> {
-        let now = Some(from_time(self.0.now()));
+        let marked = self.set_uploaded(file, Some(from_time(self.0.now()))).await?;
+        if marked == 0 {
+            // It was deleted meanwhile, and its objects before this one was there.
+            remove(self.0, file).await?;
+        }
+        Ok(())
+    }
+
+    async fn set_uploaded(&self, file: &StoredFile, uploaded_ns: Option<i64>) -> Result<u64, DatabaseError> {
         let connection = self.0.database.write();
-        let marked = match file.part {
+        let set = match file.part {
             FilePart::Segment(index) => {
                 segments::Entity::update_many()
-                    .set(segments::ActiveModel {
-                        uploaded_ns: Set(now),
-                        ..Default::default()
-                    })
+                    .col_expr(segments::Column::UploadedNs, Expr::value(uploaded_ns))
                     .filter(segments::Column::RecordingId.eq(file.recording.to_string()))
                     .filter(segments::Column::Idx.eq(i64::from(index.0)))
                     .exec(connection)
@@ -107,19 +112,18 @@ impl Objects<'_> {
             }
             FilePart::Render(render) => {
                 renders::entity::Entity::update_many()
-                    .set(renders::entity::ActiveModel {
-                        uploaded_ns: Set(now),
-                        ..Default::default()
-                    })
+                    .col_expr(renders::entity::Column::UploadedNs, Expr::value(uploaded_ns))
                     .filter(renders::entity::Column::Id.eq(render.to_string()))
                     .exec(connection)
                     .await?
             }
         };
-        if marked.rows_affected == 0 {
-            // It was deleted meanwhile, and its objects before this one was there.
-            remove(self.0, file).await?;
-        }
+        Ok(set.rows_affected)
+    }
+
+    /// The object is not there after all.
+    pub(crate) async fn forget_upload(&self, file: &StoredFile) -> Result<(), ObjectError> {
+        self.set_uploaded(file, None).await?;
         Ok(())
     }
 
@@ -152,28 +156,22 @@ impl Objects<'_> {
         match file.part {
             FilePart::Segment(index) => {
                 segments::Entity::update_many()
-                    .set(segments::ActiveModel {
-                        on_disk: Set(false),
-                        ..Default::default()
-                    })
+                    .col_expr(segments::Column::OnDisk, Expr::value(false))
                     .filter(segments::Column::RecordingId.eq(file.recording.to_string()))
                     .filter(segments::Column::Idx.eq(i64::from(index.0)))
                     .filter(segments::Column::UploadedNs.is_not_null())
                     .exec(connection)
-                    .await
+                    .await?;
             }
             FilePart::Render(render) => {
                 renders::entity::Entity::update_many()
-                    .set(renders::entity::ActiveModel {
-                        on_disk: Set(false),
-                        ..Default::default()
-                    })
+                    .col_expr(renders::entity::Column::OnDisk, Expr::value(false))
                     .filter(renders::entity::Column::Id.eq(render.to_string()))
                     .filter(renders::entity::Column::UploadedNs.is_not_null())
                     .exec(connection)
-                    .await
+                    .await?;
             }
-        }?;
+        }
         Ok(())
     }
 
@@ -228,6 +226,26 @@ impl Objects<'_> {
         files.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(files)
     }
+}
+
+/// What the object store has of a recording: lengths in bytes, by key.
+pub(crate) async fn list_recording(
+    inner: &Inner,
+    recording: RecordingId,
+) -> Result<BTreeMap<String, u64>, ObjectError> {
+    let remote = inner.remote.as_ref().ok_or(ObjectError::NotConfigured)?;
+    let prefix = remote.backend.path(&format!("recordings/{recording}"));
+    let objects = remote.backend.store().list(Some(&prefix)).map_err(ObjectError::from);
+    objects
+        .map_ok(|object| (remote.backend.key(&object.location), object.size))
+        .try_collect()
+        .await
+}
+
+/// Takes back an upload that was begun and not ended.
+pub(crate) async fn abort_upload(inner: &Inner, key: &str) -> Result<(), ObjectError> {
+    let remote = inner.remote.as_ref().ok_or(ObjectError::NotConfigured)?;
+    upload::abort(inner, remote, entity::Column::ObjectKey.eq(key).into()).await
 }
 
 /// Reads a part of an object.

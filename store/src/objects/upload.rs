@@ -7,9 +7,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt as _;
-use object_store::{
-    GetOptions, MultipartId, ObjectStore as _, PutMultipartOptions, PutOptions, PutPayload, path::Path,
-};
+use object_store::{GetOptions, MultipartId, PutMultipartOptions, PutOptions, PutPayload, path::Path};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, sea_query::OnConflict,
 };

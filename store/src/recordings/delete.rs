@@ -15,7 +15,6 @@ use super::{
     lifecycle::lock_row,
 };
 use crate::{
-    DatabaseError,
     database::column::{Row, from_time},
     disk, jobs,
     renders::entity as render,

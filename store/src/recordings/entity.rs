@@ -97,6 +97,7 @@ pub mod segments {
         pub lost_packets: i64,
         pub first_arrival_ns: Option<i64>,
         pub last_arrival_ns: Option<i64>,
+        pub torn_at: Option<i64>,
         pub torn_bytes: Option<i64>,
         pub on_disk: bool,
         pub uploaded_ns: Option<i64>,

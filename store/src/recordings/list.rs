@@ -12,7 +12,7 @@ use sea_orm::{
 };
 
 use super::{
-    Recording, RecordingError, RecordingName, Recordings, assemble,
+    LIVE_STATES, Recording, RecordingError, RecordingName, Recordings, assemble,
     entity::{labels, participants, recordings, segments},
 };
 use crate::{
@@ -86,6 +86,19 @@ impl Recordings<'_> {
         models.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let items = assemble(connection, models).await?;
         Ok(Page { items, total, more })
+    }
+
+    /// Room, name and id of what is requested, joining or capturing, sorted.
+    pub(crate) async fn live_keys(&self) -> Result<Vec<(String, String, String)>, DatabaseError> {
+        let mut keys: Vec<_> = recordings::Entity::find()
+            .filter(recordings::Column::State.is_in(LIVE_STATES))
+            .all(self.0.database.read())
+            .await?
+            .into_iter()
+            .map(|model| (model.room_name, model.name, model.id))
+            .collect();
+        keys.sort();
+        Ok(keys)
     }
 
     /// What all recordings take, of all data directories that share the database.

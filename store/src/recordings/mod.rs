@@ -15,6 +15,9 @@ mod lifecycle;
 mod list;
 mod request;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use greffier_media::{

@@ -3,6 +3,9 @@
 
 pub(crate) mod entity;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -168,6 +171,15 @@ impl Renders<'_> {
         Ok(models.into_iter().map(Render::from_model).collect::<Result<_, _>>()?)
     }
 
+    /// The same with those that are being deleted.
+    pub(crate) async fn of_recording(&self, recording: RecordingId) -> Result<Vec<Render>, DatabaseError> {
+        let models = Entity::find()
+            .filter(Column::RecordingId.eq(recording.to_string()))
+            .all(self.0.database.read())
+            .await?;
+        models.into_iter().map(Render::from_model).collect()
+    }
+
     /// Takes the render that has waited longest, for `lease` from now, and makes an empty folder to work in. `None` if
     /// there is nothing to do here.
     pub async fn claim(&self, lease: Duration) -> Result<Option<RenderClaim>, RenderError> {
@@ -248,6 +260,7 @@ impl Renders<'_> {
         tell: impl FnOnce(&Render) -> Vec<NewDelivery> + Send,
     ) -> Result<Render, RenderError> {
         check_extension(&result.extension)?;
+        find(self.0.database.read(), claim.render.id).await?;
         // Each attempt has a name of its own: one that comes back late cannot replace another's result.
         let name = format!("{}-{}.{}", claim.render.id, claim.attempt, result.extension);
         let folder = self.0.data.renders(claim.render.recording);
@@ -505,7 +518,8 @@ fn move_into_place(from: &Path, to: &Path) -> Result<(u64, String), DiskError> {
     let (bytes, sha256) = disk::sha256_of(from)?;
     disk::sync_file(from)?;
     if let Some(folder) = to.parent() {
-        disk::create_dir(folder)?;
+        // Not the folder above: if that is gone, so is the recording.
+        disk::create_dir_below(folder)?;
     }
     disk::rename(from, to)?;
     Ok((bytes, sha256))

@@ -3,6 +3,9 @@
 
 pub(crate) mod entity;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use greffier_media::time::Arrival;

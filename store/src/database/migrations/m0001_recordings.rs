@@ -89,6 +89,7 @@ CREATE TABLE segments (
     lost_packets BIGINT NOT NULL,
     first_arrival_ns BIGINT,
     last_arrival_ns BIGINT,
+    torn_at BIGINT,
     torn_bytes BIGINT,
     on_disk BOOLEAN NOT NULL,
     uploaded_ns BIGINT,
