@@ -39,12 +39,22 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A server fills a muted track with key frames of a few pixels (8x8 in VP8, 2x2 in H.264) so that decoders let go
-    /// of the last picture. They are not the camera's, and the next real frame is a key frame again: a render may
-    /// leave them out.
+    /// A server fills a muted track for a moment, so that decoders let go of the last picture and the last sound: with
+    /// key frames of a few pixels (8x8 in VP8, 2x2 in H.264), or with [filler](is_opus_filler). They are not the
+    /// participant's, and the next real picture is a key frame again: a render leaves them out.
     pub fn is_blank(&self) -> bool {
         self.dims.is_some_and(|dims| dims.width <= 16 && dims.height <= 16)
+            || self.codec == Codec::Opus && is_opus_filler(&self.data)
     }
+}
+
+/// Whether a server made up this Opus packet: silence, padded with zeros to 80 bytes. Its timestamps are the server's guess
+/// (the first even repeats the one before), so it says nothing of time. An encoder's own silence is 3 bytes long.
+pub fn is_opus_filler(packet: &[u8]) -> bool {
+    const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
+    packet
+        .strip_prefix(&SILENCE)
+        .is_some_and(|padding| !padding.is_empty() && padding.iter().all(|byte| *byte == 0))
 }
 
 /// Media that should have been there and is not.
@@ -77,6 +87,8 @@ pub enum GapReason {
     Malformed,
     /// The stream did not begin with a key frame.
     AwaitingKeyframe,
+    /// The stream ended in the middle of a frame.
+    Unfinished,
     /// Nothing was lost: the sender had nothing to say (Opus DTX) and its timestamps moved on.
     Silence,
 }
@@ -87,4 +99,20 @@ pub enum MediaUnit {
     Frame(Frame),
     /// Stands before the first frame after it.
     Gap(Gap),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filler_is_told_from_silence() {
+        let mut filler = [0; 80];
+        filler[..3].copy_from_slice(&[0xF8, 0xFF, 0xFE]);
+        assert!(is_opus_filler(&filler));
+        assert!(!is_opus_filler(&filler[..3]), "an encoder's");
+        filler[79] = 1;
+        assert!(!is_opus_filler(&filler));
+        assert!(!is_opus_filler(&[]));
+    }
 }

@@ -6,6 +6,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
+    codec::Codec,
+    frame::is_opus_filler,
     journal::{Channel, Message, RoomEvent, Topic, TrackChannel, event::GapCause},
     reorder::Numbering,
     rtp::{RtpPacket, sender_reports},
@@ -215,7 +217,10 @@ impl Survey {
                 timestamp,
             });
         }
-        timeline.packet(stream.id, MediaTime::new(packet.timestamp, stream.rate), arrival);
+        let made_up = stream.channel.codec() == Some(Codec::Opus) && is_opus_filler(&packet.payload);
+        if !made_up {
+            timeline.packet(stream.id, MediaTime::new(packet.timestamp, stream.rate), arrival);
+        }
         self.end = self.end.max(timeline.at(arrival));
     }
 

@@ -8,7 +8,7 @@ use crate::{
     ErrorKind,
     codec::Codec,
     depacketize::Depacketizer,
-    frame::MediaUnit,
+    frame::{MediaUnit, is_opus_filler},
     journal::{Encryption, TrackChannel},
     reorder::{Numbering, Ordered, Packet, Patience, Reorder, ReorderStats},
     rtp::{RtpError, RtpPacket},
@@ -71,8 +71,9 @@ impl TrackReader {
         })
     }
 
-    /// Takes a packet in the order of arrival, and answers its extended timestamp, for the timeline. A packet of another
-    /// stream or another payload type is counted and otherwise left.
+    /// Takes a packet in the order of arrival, and answers its extended timestamp, for the timeline; `None` if it says
+    /// nothing of time, as what a server made up does not. A packet of another stream or another payload type is counted
+    /// and otherwise left.
     pub fn push(&mut self, arrival: Arrival, bytes: &Bytes) -> Result<Option<MediaTime>, RtpError> {
         let view = RtpPacket::parse(bytes)?;
         if view.ssrc() != self.ssrc {
@@ -89,9 +90,10 @@ impl TrackReader {
             };
         }
         let media_time = MediaTime::new(packet.timestamp, self.codec.clock_rate());
+        let made_up = self.codec == Codec::Opus && is_opus_filler(&packet.payload);
         self.reorder.push(packet);
         self.advance(arrival);
-        Ok(Some(media_time))
+        Ok((!made_up).then_some(media_time))
     }
 
     /// Says what time it is, so that holes are given up even if nothing comes.

@@ -212,6 +212,7 @@ impl<F: VideoFormat> Assembler<F> {
             (0, 0) => return,
             (0, _) if malformed => GapReason::Malformed,
             (0, _) if self.last_good.is_none() => GapReason::AwaitingKeyframe,
+            (0, 1) if before.is_none() => GapReason::Unfinished,
             _ => GapReason::Loss,
         };
         out.push_back(MediaUnit::Gap(Gap {

@@ -174,7 +174,8 @@ pub struct TrackChannel {
     pub participant_name: String,
     pub source: TrackSource,
     pub kind: MediaKind,
-    /// Of the codec inside, also when it arrives as RED.
+    /// As the server names it. A track that is published as `audio/red` may well arrive as plain Opus: the payload type of
+    /// each packet tells.
     pub mime: String,
     pub clock_rate: ClockRate,
     /// Audio channels; 0 for video.
@@ -187,9 +188,13 @@ pub struct TrackChannel {
 }
 
 impl TrackChannel {
-    /// The codec, if we have a depacketizer for it.
+    /// The codec, if we have a depacketizer for it. RED is an envelope, and what is in it is Opus.
     pub fn codec(&self) -> Option<Codec> {
-        Codec::from_mime(&self.mime)
+        if self.mime.eq_ignore_ascii_case("audio/red") {
+            Some(Codec::Opus)
+        } else {
+            Codec::from_mime(&self.mime)
+        }
     }
 
     /// What the payload type of a packet stands for.
@@ -428,6 +433,11 @@ pub(crate) mod tests {
             Ok(track.clone())
         );
         assert_eq!(track.codec(), Some(Codec::Opus));
+        let red = TrackChannel {
+            mime: "audio/RED".into(),
+            ..track.clone()
+        };
+        assert_eq!(red.codec(), Some(Codec::Opus));
         assert_eq!(track.mime_of(63), Some("audio/red"));
         assert_eq!(track.mime_of(96), None);
     }

@@ -184,6 +184,33 @@ fn frames_stand_where_they_were_said() {
     assert_eq!((survey.events().len(), survey.unreadable()), (1, 0));
 }
 
+/// As a server does for a second after a mute: the first with the timestamp before, the others a guess ahead of time.
+#[test]
+fn what_a_server_makes_up_says_nothing_of_time() {
+    let mut tape = Tape::new();
+    tape.event(0, &started());
+    tape.talk(1, 0, 2000);
+    let channel = tape.channel(1, false);
+    for ms in (2000..3000).step_by(20) {
+        let mut filler = rtp(1, ms);
+        let guess = if ms == 2000 {
+            timestamp(1980)
+        } else {
+            timestamp(ms + 30)
+        };
+        filler[4..8].copy_from_slice(&guess.to_be_bytes());
+        filler.truncate(12);
+        filler.extend([0xF8, 0xFF, 0xFE]);
+        filler.resize(12 + 80, 0);
+        tape.writer.write(channel, at(ms + 40), None, &filler).unwrap();
+    }
+    tape.talk(1, 4000, 6000);
+    let survey = tape.survey();
+    let positions = tape.frames(&survey, &survey.streams()[0], 0);
+    assert_eq!(positions.first(), Some(&40));
+    assert_eq!(positions.last(), Some(&6020));
+}
+
 #[test]
 fn pauses_and_their_ends() {
     let mut tape = Tape::new();

@@ -271,7 +271,10 @@ fn without_markers_a_frame_ends_where_the_next_begins() {
         let [gap] = gaps(&units)[..] else {
             panic!("nobody can say that the last frame was whole")
         };
-        assert_eq!((gap.frames_dropped, gap.before), (1, None));
+        assert_eq!(
+            (gap.reason, gap.frames_dropped, gap.before),
+            (GapReason::Unfinished, 1, None)
+        );
     }
 }
 
