@@ -211,6 +211,40 @@ fn flexible_mode_tells_what_is_needed() {
     assert_eq!(without(4), [0, 1, 2, 3]);
 }
 
+/// LiveKit forwards lower layers where the highest needs them, with key pictures, and leaves them out elsewhere.
+#[test]
+fn lower_layers_may_be_left_out() {
+    let pictures = fixtures::vp9_svc();
+    let mut packets = Vec::new();
+    for (index, layers) in pictures.iter().enumerate() {
+        let mut picture = svc_packets(packets.len(), index, layers);
+        if index % 6 != 0 {
+            let top = layers[2].len().div_ceil(400);
+            picture.drain(..picture.len() - top);
+        }
+        for packet in picture {
+            packets.push(Packet {
+                sequence: packets.len() as u64,
+                ..packet
+            });
+        }
+    }
+    let units = depacketize(Codec::Vp9, ordered(packets.clone()));
+    assert!(gaps(&units).is_empty());
+    for (index, (frame, layers)) in frames(&units).iter().zip(&pictures).enumerate() {
+        if index % 6 == 0 {
+            assert_eq!(split_superframe(&frame.data).len(), 3);
+        } else {
+            assert_eq!(frame.data, layers[2]);
+        }
+    }
+    // After a loss, the highest layer of a picture that needs no other is known to be whole.
+    let key = frames(&units)[6].packets.clone();
+    let without_head = packets.into_iter().filter(|packet| packet.sequence != key.start);
+    let units = depacketize(Codec::Vp9, ordered(without_head));
+    assert_eq!(frames(&units).len(), 6, "nothing after the torn key picture");
+}
+
 /// The superframes as they were when libvpx and ffmpeg's own decoder were seen to make the same ten pictures of them,
 /// and libvpx the same of the layers simply put behind one another.
 #[test]
