@@ -3,6 +3,8 @@
 pub mod check;
 mod claims;
 mod config;
+#[cfg(test)]
+mod crash_tests;
 mod database;
 mod disk;
 mod error;

@@ -10,6 +10,9 @@ mod renders;
 mod rows;
 mod stored;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use greffier_media::ids::RecordingId;

@@ -54,8 +54,8 @@ impl Check<'_> {
         remote: &Remote,
     ) -> Result<bool, CheckError> {
         let subject = format!("recordings/{}/{}", file.recording, file.name);
-        let local = self.local_copy(file).await?;
         let remote_ok = file.uploaded.is_some() && remote.has(file);
+        let local = self.local_copy(file, remote_ok).await?;
         if file.uploaded.is_some() && !remote_ok {
             let (problem, repair) = match remote {
                 Remote::None => (
@@ -68,9 +68,15 @@ impl Check<'_> {
                 ),
                 Remote::Objects(_) if matches!(local, Local::Sound) => {
                     let objects = Objects(self.inner);
-                    let attempt = objects.forget_upload(file);
+                    let attempt = objects.count_local_copy(file);
                     let repair = self.repair("it will be uploaded again", attempt).await;
-                    ("is not in the object store as it should be".to_owned(), repair)
+                    self.note(
+                        invariant,
+                        &subject,
+                        "is not in the object store as it should be",
+                        repair,
+                    );
+                    return Ok(true);
                 }
                 Remote::Objects(_) => (
                     "is not in the object store as it should be".to_owned(),
@@ -112,7 +118,7 @@ impl Check<'_> {
         Ok(false)
     }
 
-    async fn local_copy(&mut self, file: &StoredFile) -> Result<Local, CheckError> {
+    async fn local_copy(&mut self, file: &StoredFile, remote_ok: bool) -> Result<Local, CheckError> {
         let path = file.path(&self.inner.data);
         let looked_at = path.clone();
         let Some(len) = disk::blocking(move || disk::file_len(&looked_at)).await? else {
@@ -121,7 +127,7 @@ impl Check<'_> {
         if len != file.bytes {
             return Ok(Local::Wrong(format!("has {len} bytes instead of {}", file.bytes)));
         }
-        if self.options.contents && file.on_disk {
+        if self.options.contents && (file.on_disk || !remote_ok) {
             let (_, sha256) = disk::blocking(move || disk::sha256_of(&path)).await?;
             self.report.bytes_read += len;
             if sha256 != file.sha256 {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement, TransactionTrait as _};
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement, TransactionTrait as _,
+};
 use sea_orm_migration::MigratorTrait as _;
 use serde::Serialize;
 
@@ -30,7 +32,9 @@ impl Schema {
     pub(crate) async fn fresh(database: &Database) -> Result<Self, DatabaseError> {
         match database.write().get_database_backend() {
             DbBackend::Postgres => {
-                let transaction = database.write().begin().await?;
+                // It is rolled back, so it may write even where nothing else may.
+                let write = Some(AccessMode::ReadWrite);
+                let transaction = database.write().begin_with_config(None, write).await?;
                 transaction.execute_unprepared("CREATE SCHEMA greffier_check").await?;
                 transaction
                     .execute_unprepared("SET LOCAL search_path TO greffier_check")

@@ -27,13 +27,14 @@ pub(crate) struct Backend {
     /// Where uploads in parts can be gone on with after a restart.
     parts: Option<Arc<dyn MultipartStore>>,
     prefix: Path,
+    /// If it is a folder on this machine.
+    root: Option<PathBuf>,
 }
 
 impl Backend {
     /// Checks the configuration, and connects to nothing yet. Makes the folder, if it is one on this machine.
     pub(crate) fn new(config: &ObjectsConfig) -> Result<Self, ObjectError> {
-        let (scheme, prefix) =
-            ObjectStoreScheme::parse(&config.url).map_err(|error| ObjectError::Store(error.into()))?;
+        let (scheme, prefix) = ObjectStoreScheme::parse(&config.url).map_err(|_| ObjectError::Url)?;
         let url = config.url.to_string();
         match scheme {
             ObjectStoreScheme::Local => {
@@ -68,7 +69,7 @@ impl Backend {
 
     fn local(root: PathBuf) -> Result<Self, ObjectError> {
         disk::create_dir(&root).map_err(ObjectError::Disk)?;
-        let store = LocalFileSystem::new_with_prefix(root)?
+        let store = LocalFileSystem::new_with_prefix(&root)?
             // An upload that is answered is on the disk.
             .with_fsync(true)
             .with_automatic_cleanup(true);
@@ -76,6 +77,7 @@ impl Backend {
             store: Arc::new(store),
             parts: None,
             prefix: Path::default(),
+            root: Some(root),
         })
     }
 
@@ -84,6 +86,7 @@ impl Backend {
             store: Arc::clone(&store) as Arc<dyn ObjectStore>,
             parts: Some(store),
             prefix,
+            root: None,
         }
     }
 
@@ -107,6 +110,26 @@ impl Backend {
             Some(parts) => parts.collect::<Path>().to_string(),
             None => path.to_string(),
         }
+    }
+
+    /// Removes what a crash left of uploads into a folder: files beside their place, named `<place>#<number>`.
+    pub(super) async fn sweep(&self, key: &str) -> Result<(), ObjectError> {
+        let Some(place) = self.root.as_ref().map(|root| root.join(key)) else {
+            return Ok(());
+        };
+        disk::blocking(move || {
+            let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else {
+                return Ok(());
+            };
+            let staged = format!("{}#", name.to_string_lossy());
+            for (name, path) in disk::list_dir(folder)? {
+                if name.starts_with(&staged) {
+                    disk::remove_file(&path)?;
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// What can be gone on with after a restart, if this store has such uploads.

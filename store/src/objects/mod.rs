@@ -8,6 +8,9 @@ mod backend;
 pub(crate) mod entity;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, ops::Range};
 
 use bytes::Bytes;
@@ -121,8 +124,9 @@ impl Objects<'_> {
         Ok(set.rows_affected)
     }
 
-    /// The object is not there after all.
-    pub(crate) async fn forget_upload(&self, file: &StoredFile) -> Result<(), ObjectError> {
+    /// The object is not there after all: what is in the data directory is the file.
+    pub(crate) async fn count_local_copy(&self, file: &StoredFile) -> Result<(), ObjectError> {
+        self.set_on_disk(file, true).await?;
         self.set_uploaded(file, None).await?;
         Ok(())
     }
@@ -152,11 +156,17 @@ impl Objects<'_> {
 
     /// Step 1: nobody looks for it there any more.
     pub(crate) async fn forget_local_copy(&self, file: &StoredFile) -> Result<(), ObjectError> {
+        self.set_on_disk(file, false).await?;
+        Ok(())
+    }
+
+    /// Only what was uploaded may say that it is not in the data directory.
+    async fn set_on_disk(&self, file: &StoredFile, on_disk: bool) -> Result<(), DatabaseError> {
         let connection = self.0.database.write();
         match file.part {
             FilePart::Segment(index) => {
                 segments::Entity::update_many()
-                    .col_expr(segments::Column::OnDisk, Expr::value(false))
+                    .col_expr(segments::Column::OnDisk, Expr::value(on_disk))
                     .filter(segments::Column::RecordingId.eq(file.recording.to_string()))
                     .filter(segments::Column::Idx.eq(i64::from(index.0)))
                     .filter(segments::Column::UploadedNs.is_not_null())
@@ -165,7 +175,7 @@ impl Objects<'_> {
             }
             FilePart::Render(render) => {
                 renders::entity::Entity::update_many()
-                    .col_expr(renders::entity::Column::OnDisk, Expr::value(false))
+                    .col_expr(renders::entity::Column::OnDisk, Expr::value(on_disk))
                     .filter(renders::entity::Column::Id.eq(render.to_string()))
                     .filter(renders::entity::Column::UploadedNs.is_not_null())
                     .exec(connection)

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{Read as _, Seek as _, SeekFrom},
     path::Path as FilePath,
+    time::Duration,
 };
 
 use futures_util::TryStreamExt as _;
@@ -26,11 +27,15 @@ use crate::{
     store::Inner,
 };
 
+/// An upload that was begun longer ago is begun anew: stores forget them, and not all of them say so.
+const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Uploads a file's bytes; whether they arrived is for [`verify`] to say.
 pub(super) async fn upload(inner: &Inner, remote: &Remote, file: &StoredFile) -> Result<(), ObjectError> {
     let key = file.key();
     let path = remote.backend.path(&key);
     let local = file.path(&inner.data);
+    remote.backend.sweep(&key).await?;
     match remote.backend.resumable() {
         _ if file.bytes <= remote.config.part_bytes => {
             let bytes = read_part(&local, 0, file.bytes).await?;
@@ -113,6 +118,14 @@ impl Parts<'_> {
         let model = Entity::find_by_id(self.key).one(self.inner.database.read()).await?;
         let Some(model) = model else { return Ok(None) };
         let row = Row::new("uploads", &model.object_key);
+        let age = self
+            .inner
+            .now()
+            .saturating_since(row.time("started_ns", model.started_ns)?);
+        if age > MAX_AGE {
+            self.resumable.abort(self.path, &model.upload_id).await?;
+            return Ok(None);
+        }
         let part_bytes = row.count("part_bytes", model.part_bytes)?;
         let parts = row.json("parts", &model.parts)?;
         Ok((part_bytes > 0).then_some((model.upload_id, part_bytes, parts)))
