@@ -108,16 +108,18 @@ pub struct PeerConnection {
 
 impl PeerConnection {
     pub(crate) fn new(config: &RtcConfiguration) -> Result<Self, RtcError> {
-        let connection = Self { peer: Peer::new()? };
-        connection.peer.set_servers(relays(config), config.ice_transport_type)?;
-        Ok(connection)
+        let policy = config.ice_transport_type;
+        let peer = Peer::new(policy)?;
+        peer.set_servers(&relays(config), policy, config.ice_servers.is_empty())?;
+        Ok(Self { peer })
     }
 
     /// # Errors
     /// When the configuration asks for something this build cannot do.
     #[expect(clippy::needless_pass_by_value, reason = "upstream's signature")]
     pub fn set_configuration(&self, config: RtcConfiguration) -> Result<(), RtcError> {
-        self.peer.set_servers(relays(&config), config.ice_transport_type)
+        self.peer
+            .set_servers(&relays(&config), config.ice_transport_type, false)
     }
 
     /// Accepted and without effect: there is no bandwidth estimator, senders pass on what they are given.
@@ -344,7 +346,7 @@ impl PeerConnection {
     }
 }
 
-/// The relays among the ICE servers. Servers that only tell one's own address (`stun:`) are not needed: LiveKit's server
+/// Relays among the ICE servers. Servers that only tell one's own address (`stun:`) are not needed: LiveKit's server
 /// is reached directly and learns our address from our checks.
 fn relays(config: &RtcConfiguration) -> Vec<IceServer> {
     let is_relay = |url: &String| url.starts_with("turn:") || url.starts_with("turns:");
@@ -370,5 +372,5 @@ impl fmt::Debug for PeerConnection {
 
 /// Whether media may only go through a relay.
 pub(crate) fn relay_only(policy: IceTransportsType) -> bool {
-    policy == IceTransportsType::Relay
+    policy == IceTransportsType::Relay || crate::driver::settings().relay_only
 }

@@ -40,7 +40,11 @@ pub mod packet {
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
-        if packets.is_empty() { Err(refused.unwrap_or(Error::InvalidHeader)) } else { Ok(packets) }
+        if packets.is_empty() {
+            Err(refused.unwrap_or(Error::InvalidHeader))
+        } else {
+            Ok(packets)
+        }
     }
 
     fn cut_first(compound: &mut Bytes) -> Result<Bytes> {
@@ -121,9 +125,15 @@ mod tests {
     #[test]
     fn a_sender_report_survives_the_mid_item_beside_it() {
         let packets = unmarshal(&mut Bytes::from(well_formed())).expect("the compound parses");
-        let report = packets[0].as_any().downcast_ref::<SenderReport>().expect("a sender report");
+        let report = packets[0]
+            .as_any()
+            .downcast_ref::<SenderReport>()
+            .expect("a sender report");
         assert_eq!((report.ssrc, report.rtp_time, report.packet_count), (9, 256, 20));
-        let description = packets[1].as_any().downcast_ref::<SourceDescription>().expect("an SDES packet");
+        let description = packets[1]
+            .as_any()
+            .downcast_ref::<SourceDescription>()
+            .expect("an SDES packet");
         assert_eq!(description.chunks[0].items.len(), 1, "CNAME stays, MID goes");
         assert_eq!(&description.chunks[0].items[0].text[..], b"PA_x");
     }

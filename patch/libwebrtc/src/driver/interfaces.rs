@@ -105,6 +105,20 @@ pub(super) fn tcp_candidate(rank: usize, ip: IpAddr) -> String {
     )
 }
 
+/// A relayed address: the last choice, the more so the more the way to the server costs. Where we are ourselves is
+/// nobody's business (RFC 8839 §5.1).
+pub(super) fn relay_candidate(rank: usize, cost: u32, relayed: SocketAddr) -> String {
+    let local_preference = 65_535 - cost * 8192 - rank as u32;
+    let priority = (local_preference << 8) | 255;
+    let nowhere = if relayed.is_ipv4() { "0.0.0.0" } else { "::" };
+    format!(
+        "candidate:{} 1 udp {priority} {} {} typ relay raddr {nowhere} rport 9",
+        rank + 201,
+        relayed.ip(),
+        relayed.port()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +130,9 @@ mod tests {
         assert_eq!(candidate_address(&line), Some(address));
         crate::ice_candidate::IceCandidate::parse("0", 0, &line).expect("well formed");
         crate::ice_candidate::IceCandidate::parse("0", 0, &tcp_candidate(3, address.ip())).expect("well formed");
+        let line = relay_candidate(1, 2, address);
+        assert_eq!(candidate_address(&line), Some(address));
+        crate::ice_candidate::IceCandidate::parse("0", 0, &line).expect("well formed");
         assert_eq!(candidate_address("candidate:1 1 udp 1 name.local 5000 typ host"), None);
         assert!(priority(0, false) > priority(1, false) && priority(3, false) > priority(0, true));
     }

@@ -4,6 +4,7 @@ mod interfaces;
 mod peer;
 mod tcp;
 mod thread;
+mod turn;
 mod udp;
 
 use std::net::IpAddr;
@@ -35,6 +36,10 @@ pub struct Settings {
     pub udp: bool,
     /// Offer ICE-TCP (RFC 6544, active candidates), where the other side listens for it.
     pub tcp: bool,
+    /// Use nothing but TURN, as if every configuration asked for it.
+    pub relay_only: bool,
+    /// Certificates in PEM that servers of `turns:` may be certified by, beside those of Mozilla's list.
+    pub turn_roots: Vec<u8>,
 }
 
 impl Default for Settings {
@@ -47,6 +52,8 @@ impl Default for Settings {
             addresses: None,
             udp: true,
             tcp: true,
+            relay_only: false,
+            turn_roots: Vec::new(),
         }
     }
 }

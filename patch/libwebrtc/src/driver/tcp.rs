@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use nix::errno::Errno;
@@ -20,31 +21,37 @@ pub(super) struct TcpLink {
     /// What the engine calls our side: the active candidate's address, whose port is no real one.
     pub local: SocketAddr,
     pub peer: SocketAddr,
+    /// When it was begun.
+    pub begun: Instant,
     incoming: BytesMut,
     outgoing: BytesMut,
     pub failed: bool,
 }
 
+/// A socket that is about to be connected; nobody waits for it.
+pub(super) fn open(peer: SocketAddr) -> io::Result<TcpStream> {
+    let family = if peer.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let fd = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
+    setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
+    match connect(fd.as_raw_fd(), &SockaddrStorage::from(peer)) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(TcpStream::from(fd)),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl TcpLink {
     /// Starts to connect; packets written meanwhile wait.
-    pub fn connect(local: SocketAddr, peer: SocketAddr) -> io::Result<Self> {
-        let family = if peer.is_ipv4() {
-            AddressFamily::Inet
-        } else {
-            AddressFamily::Inet6
-        };
-        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let fd = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
-        setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
-        match connect(fd.as_raw_fd(), &SockaddrStorage::from(peer)) {
-            Ok(()) | Err(Errno::EINPROGRESS) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let stream = TcpStream::from(fd);
+    pub fn connect(now: Instant, local: SocketAddr, peer: SocketAddr) -> io::Result<Self> {
         Ok(Self {
-            stream,
+            stream: open(peer)?,
             local,
             peer,
+            begun: now,
             incoming: BytesMut::new(),
             outgoing: BytesMut::new(),
             failed: false,

@@ -6,6 +6,7 @@ use rtc::rtp_transceiver::rtp_sender::{
 };
 use rtc::shared::error::Result;
 
+use super::sdp::Codec;
 use crate::MediaType;
 use crate::rtp_parameters::{RtpCapabilities, RtpCodecCapability, RtpHeaderExtensionCapability};
 use crate::rtp_transceiver::RtpTransceiverDirection;
@@ -159,6 +160,56 @@ pub(super) fn preferred(is_video: bool, asked: &[RtpCodecCapability]) -> Vec<RTC
     chosen.into_iter().flat_map(video).collect()
 }
 
+/// Of `codecs`, those that `negotiated` has too, each with its RTX; all of them before anything is negotiated. The core
+/// would put any codec of the same name in the place of one that is not there, and so offer that one twice.
+pub(super) fn known(codecs: Vec<RTCRtpCodecParameters>, negotiated: &[Codec]) -> Vec<RTCRtpCodecParameters> {
+    if negotiated.is_empty() {
+        return codecs;
+    }
+    let (media, repair): (Vec<_>, Vec<_>) = codecs.into_iter().partition(|c| repaired_by(c).is_none());
+    let media = media
+        .into_iter()
+        .filter(|codec| negotiated.iter().any(|known| is_same(&codec.rtp_codec, known)));
+    media
+        .flat_map(|codec| {
+            let repair = repair
+                .iter()
+                .find(|r| repaired_by(r) == Some(codec.payload_type))
+                .cloned();
+            [Some(codec), repair].into_iter().flatten()
+        })
+        .collect()
+}
+
+/// The payload type that an RTX codec repairs.
+fn repaired_by(codec: &RTCRtpCodecParameters) -> Option<u8> {
+    codec.rtp_codec.sdp_fmtp_line.strip_prefix("apt=")?.parse().ok()
+}
+
+/// Whether two descriptions are of one codec: the name, and the parameters that make a stream another one
+/// ([RFC 6184](https://www.rfc-editor.org/rfc/rfc6184#section-8.2.2): of the profile and level, the profile).
+fn is_same(ours: &RTCRtpCodec, theirs: &Codec) -> bool {
+    let parameter = |fmtp: &str, name: &str| {
+        let value = fmtp
+            .split(';')
+            .find_map(|p| p.trim().strip_prefix(name)?.strip_prefix('='));
+        value.map(str::to_ascii_lowercase)
+    };
+    let same = |name: &str, default: &str, length: usize| {
+        let [ours, theirs] = [&ours.sdp_fmtp_line, &theirs.sdp_fmtp_line].map(|fmtp| {
+            let value = parameter(fmtp, name).unwrap_or_else(|| default.to_owned());
+            value.chars().take(length).collect::<String>()
+        });
+        ours == theirs
+    };
+    ours.mime_type.eq_ignore_ascii_case(&theirs.mime_type)
+        && match ours.mime_type.as_str() {
+            "video/H264" => same("packetization-mode", "0", 1) && same("profile-level-id", "420010", 4),
+            "video/VP9" => same("profile-id", "0", 1),
+            _ => true,
+        }
+}
+
 /// What `getCapabilities` answers: the codecs without their RTX, which goes with each of them.
 pub(crate) fn capabilities(media_type: MediaType) -> RtpCapabilities {
     let capability = |clock_rate, channels, (_, mime_type, fmtp): &(u8, &str, &str)| RtpCodecCapability {
@@ -203,6 +254,27 @@ mod tests {
         assert_eq!(types, [112, 113, 108, 109, 106, 107, 104, 105, 102, 103]);
         assert_eq!(chosen[1].rtp_codec.sdp_fmtp_line, "apt=112");
         assert_eq!(preferred(true, &[]).len(), 2 * VIDEO.len());
+    }
+
+    #[test]
+    fn what_the_other_side_does_not_know_is_left_out_with_its_repair() {
+        let theirs = |mime_type: &str, payload_type, fmtp: &str| Codec {
+            payload_type,
+            mime_type: mime_type.into(),
+            clock_rate: 90_000,
+            channels: 0,
+            sdp_fmtp_line: fmtp.into(),
+            rtcp_feedback: Vec::new(),
+        };
+        // Another level of the same profile is the same codec; another mode is not.
+        let negotiated = [
+            theirs("video/VP8", 96, ""),
+            theirs("video/H264", 102, "packetization-mode=1;profile-level-id=42E034"),
+        ];
+        let types = |codecs: Vec<RTCRtpCodecParameters>| codecs.iter().map(|c| c.payload_type).collect::<Vec<u8>>();
+        assert_eq!(types(known(preferred(true, &[]), &negotiated)), [96, 97, 102, 103]);
+        assert_eq!(known(preferred(true, &[]), &[]).len(), 2 * VIDEO.len());
+        assert_eq!(types(known(vec![opus()], &[theirs("audio/opus", 111, "")])), [111]);
     }
 
     #[test]

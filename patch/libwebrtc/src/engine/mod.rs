@@ -45,7 +45,7 @@ use self::transceiver::{Received, TransceiverInner};
 use crate::data_channel::{DataChannelInit, DataChannelState};
 use crate::ice_candidate::IceCandidate;
 use crate::media_stream_track::MediaStreamTrack;
-use crate::peer_connection::{IceConnectionState, PeerConnectionState, SignalingState};
+use crate::peer_connection::{IceCandidateError, IceConnectionState, PeerConnectionState, SignalingState};
 use crate::raw::InboundCounters;
 use crate::rtp_parameters::RtpEncodingParameters;
 use crate::rtp_transceiver::{RtpTransceiverDirection, RtpTransceiverInit};
@@ -83,6 +83,7 @@ pub(crate) enum Event {
     GatheringComplete,
     Signaling(SignalingState),
     Candidate(IceCandidate),
+    CandidateError(IceCandidateError),
     NegotiationNeeded,
     Channel(Arc<ChannelInner>),
     ChannelState(Arc<ChannelInner>, DataChannelState),
@@ -104,6 +105,22 @@ const ICE_CHECKS: u16 = 60;
 /// Our slot in the interceptor chain: nearest the application, so that TWCC has seen every packet before.
 const RTP_SLOT: Slot = Slot::Custom(20_000);
 
+/// A candidate line, and the server that its address is of.
+struct LocalCandidate {
+    line: String,
+    url: Option<String>,
+}
+
+impl LocalCandidate {
+    fn init(&self) -> RTCIceCandidateInit {
+        RTCIceCandidateInit {
+            candidate: self.line.clone(),
+            url: self.url.clone(),
+            ..RTCIceCandidateInit::default()
+        }
+    }
+}
+
 pub(crate) struct Engine {
     rtc: RTCPeerConnection,
     rtp: SharedRtp,
@@ -114,21 +131,24 @@ pub(crate) struct Engine {
     senders: HashMap<u32, Arc<SenderInner>>,
     events: Vec<Event>,
     /// Local candidate lines in the order they were found; they go into every offer and answer made from now on.
-    candidates: Vec<String>,
+    candidates: Vec<LocalCandidate>,
     /// How many of them the application has been told of since the last description with new ICE credentials.
     trickled: usize,
     connection: PeerConnectionState,
     ice: IceConnectionState,
     local: Option<SessionDescription>,
     remote: Option<SessionDescription>,
+    /// The video codecs of the first remote description that had any: the core negotiates them once.
+    negotiated_video: Vec<sdp::Codec>,
     cname: String,
     channels_opened: u32,
     channels_closed: u32,
 }
 
 impl Engine {
-    /// `wall` anchors the sender reports of this connection; `now` is the engine's first instant.
-    pub fn new(now: Instant, wall: WallClock, host: HostRef) -> Result<Self, RtcError> {
+    /// `wall` anchors the sender reports of this connection; `now` is the engine's first instant. `relay_only` says that no
+    /// better path than a relayed one will come.
+    pub fn new(now: Instant, wall: WallClock, host: HostRef, relay_only: bool) -> Result<Self, RtcError> {
         let rtp: SharedRtp = Arc::new(Mutex::new(RtpState::new(wall)));
         let mut media_engine = codecs::media_engine()?;
         let registry =
@@ -141,6 +161,8 @@ impl Engine {
             // server's check came before its candidate did.
             .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+            // The engine gives direct paths two seconds before it takes a relayed one.
+            .with_relay_acceptance_min_wait(relay_only.then_some(Duration::ZERO))
             .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(SctpMaxMessageSize::MAX_MESSAGE_SIZE))
             .build();
         let rtc = RTCPeerConnectionBuilder::new()
@@ -163,6 +185,7 @@ impl Engine {
             ice: IceConnectionState::New,
             local: None,
             remote: None,
+            negotiated_video: Vec::new(),
             cname: crate::native::create_random_uuid(),
             channels_opened: 0,
             channels_closed: 0,
@@ -212,6 +235,10 @@ impl Engine {
         let mut original = RTCSessionDescription::default();
         original.sdp_type = rtc_type(description.sdp_type());
         self.rtc.set_local_description(now, original)?;
+        // A core that has failed has dropped its candidates; those it has it does not take twice.
+        for candidate in &self.candidates {
+            self.rtc.add_local_candidate(candidate.init())?;
+        }
         match description.sdp_type() {
             SdpType::Rollback => return Ok(()),
             SdpType::Answer => {
@@ -261,7 +288,18 @@ impl Engine {
             } else {
                 RtpCodecKind::Audio
             };
-            let codecs = codecs::preferred(transceiver.video, &transceiver.preferences());
+            let mut codecs = codecs::preferred(transceiver.video, &transceiver.preferences());
+            let known = codecs::known(
+                codecs.clone(),
+                if transceiver.video { &self.negotiated_video } else { &[] },
+            );
+            if !known.is_empty() {
+                codecs = known;
+            }
+            if transceiver.sender.track().is_some() {
+                // One codec and its repair: what is sent is bound to the first, and the answer may put any of several first.
+                codecs.truncate(1 + usize::from(transceiver.video));
+            }
             let index = match transceiver.sender.track() {
                 Some(track) => {
                     let layers = transceiver.sender.layer_list();
@@ -336,17 +374,43 @@ impl Engine {
     /// Brings tracks and senders in line with what the remote description says.
     fn apply_sections(&mut self, description: &SessionDescription) -> Result<(), RtcError> {
         let parsed = parse_sdp(description.sdp()).map_err(|error| RtcError::sdp(error.to_string()))?;
-        for section in sdp::sections(&parsed) {
+        let sections = sdp::sections(&parsed);
+        if self.negotiated_video.is_empty()
+            && let Some(first) = sections.iter().find(|section| section.video)
+        {
+            self.negotiated_video.clone_from(&first.codecs);
+        }
+        for section in sections {
             let Some(transceiver) = self.by_mid(&section.mid) else {
                 continue;
             };
             self.apply_receiver(&transceiver, &section);
             transceiver.sender.negotiated(&section);
+            self.compare_payload_types(&transceiver.sender);
             if description.sdp_type() == SdpType::Answer {
                 transceiver.set_current_direction(opposite(section.direction));
             }
         }
         Ok(())
+    }
+
+    /// A receiver that expects another payload type than the one we send drops everything: this must not go unseen.
+    fn compare_payload_types(&self, sender: &SenderInner) {
+        let (Some(answered), true) = (sender.codec(), sender.track().is_some()) else {
+            return;
+        };
+        let rtp = self.rtp.lock();
+        for layer in sender.layer_list() {
+            if let Some((bound, _)) = rtp.outbound_counters(layer.ssrc)
+                && bound != answered.payload_type
+            {
+                let (expected, mime) = (answered.payload_type, &answered.mime_type);
+                log::error!(
+                    "stream {} is sent with payload type {bound}, and {expected} ({mime}) is expected",
+                    layer.ssrc
+                );
+            }
+        }
     }
 
     fn apply_receiver(&mut self, transceiver: &Arc<TransceiverInner>, section: &Section) {
@@ -374,15 +438,31 @@ impl Engine {
 
     // ── candidates ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Adds a local candidate line (`candidate:…`), found by the driver.
-    pub fn add_local_candidate(&mut self, line: &str) -> Result<(), RtcError> {
-        self.rtc.add_local_candidate(RTCIceCandidateInit {
-            candidate: line.to_owned(),
-            ..Default::default()
-        })?;
-        self.candidates.push(line.to_owned());
+    /// Adds a local candidate line (`candidate:…`), found by the driver; a relayed one with the URL of its server.
+    pub fn add_local_candidate(&mut self, line: &str, url: Option<&str>) -> Result<(), RtcError> {
+        let candidate = LocalCandidate {
+            line: line.to_owned(),
+            url: url.map(str::to_owned),
+        };
+        self.rtc.add_local_candidate(candidate.init())?;
+        self.candidates.push(candidate);
         self.trickle();
         Ok(())
+    }
+
+    /// A relayed address that is gone is not told of any more. In the core it stays, where nothing answers on it.
+    pub fn forget_local_candidate(&mut self, line: &str) {
+        if let Some(index) = self.candidates.iter().position(|known| known.line == line) {
+            self.candidates.remove(index);
+            if index < self.trickled {
+                self.trickled -= 1;
+            }
+        }
+    }
+
+    /// A server gave no candidate.
+    pub fn candidate_error(&mut self, error: IceCandidateError) {
+        self.events.push(Event::CandidateError(error));
     }
 
     /// Tells the application of candidates it has not heard of; only once there is a local description to send them after.
@@ -390,8 +470,8 @@ impl Engine {
         if self.local.is_none() {
             return;
         }
-        for line in &self.candidates[self.trickled..] {
-            let candidate = IceCandidate::from_engine(BUNDLE_MID.to_owned(), 0, line.clone());
+        for known in &self.candidates[self.trickled..] {
+            let candidate = IceCandidate::from_engine(BUNDLE_MID.to_owned(), 0, known.line.clone());
             self.events.push(Event::Candidate(candidate));
         }
         self.trickled = self.candidates.len();

@@ -12,6 +12,7 @@ use super::*;
 use crate::media_stream_track::Origin;
 use crate::raw::{RtpPacket, RtpSink, SenderReport};
 use crate::rtp_parameters::RtpCodecCapability;
+use crate::stats::{IceCandidateType, RtcStats};
 use crate::video_track::RtcVideoTrack;
 
 /// A host whose engine is reached directly, at the simulation's time.
@@ -37,6 +38,11 @@ struct Side {
 
 impl Side {
     fn new(now: Instant, address: &str) -> Self {
+        Self::with(now, address, false)
+    }
+
+    /// A side whose address is its own, or one that a server relays, and then nothing else may be used.
+    fn with(now: Instant, address: &str, relayed: bool) -> Self {
         let host = Arc::new(SimHost {
             engine: Mutex::new(None),
             now: Mutex::new(now),
@@ -44,15 +50,20 @@ impl Side {
         let host_ref = HostRef::default();
         let known: Weak<SimHost> = Arc::downgrade(&host);
         host_ref.set(known);
-        let mut engine =
-            Engine::new(now, WallClock::new(now, Duration::from_secs(1_700_000_000)), host_ref).expect("an engine");
+        let wall = WallClock::new(now, Duration::from_secs(1_700_000_000));
+        let mut engine = Engine::new(now, wall, host_ref, relayed).expect("an engine");
         let address: SocketAddr = address.parse().expect("an address");
+        let (kind, url) = if relayed {
+            ("relay raddr 0.0.0.0 rport 9", Some("turn:relay.example.org"))
+        } else {
+            ("host", None)
+        };
         let line = format!(
-            "candidate:1 1 udp 2130706431 {} {} typ host",
+            "candidate:1 1 udp 2130706431 {} {} typ {kind}",
             address.ip(),
             address.port()
         );
-        engine.add_local_candidate(&line).expect("accepted");
+        engine.add_local_candidate(&line, url).expect("accepted");
         *host.engine.lock() = Some(engine);
         Self {
             host,
@@ -464,6 +475,77 @@ fn published_packets_arrive_as_they_were_sent() {
     }
 }
 
+/// A server that knows fewer profiles than we do, asked for receiving sections first, as the SDK does it: whatever is then
+/// published has one payload type, which is the one that is expected.
+#[test]
+fn what_is_published_after_receiving_sections_has_the_payload_type_that_is_expected() {
+    const UNKNOWN: [&str; 4] = ["108", "109", "112", "113"];
+    for codec in ["VP8", "VP9", "H264", "AV1"] {
+        let mut network = Network::new();
+        for _ in 0..3 {
+            let init = RtpTransceiverInit {
+                direction: RtpTransceiverDirection::RecvOnly,
+                stream_ids: Vec::new(),
+                send_encodings: Vec::new(),
+            };
+            network
+                .a
+                .engine(|a, _| a.add_transceiver(None, MediaType::Video, init))
+                .expect("added");
+        }
+        let poorer = |sdp: &str| {
+            let keep = |line: &&str| {
+                let value = line.split_once(':').map_or("", |(_, value)| value);
+                !UNKNOWN.contains(&value.split(' ').next().unwrap_or_default())
+            };
+            let shorten = |line: &str| {
+                let formats = line.split(' ').filter(|word| !UNKNOWN.contains(word));
+                formats.collect::<Vec<_>>().join(" ") + "\r\n"
+            };
+            sdp.lines().filter(keep).map(shorten).collect::<String>()
+        };
+        let negotiate = |network: &mut Network| {
+            let offer = network.a.engine(|a, now| {
+                let offer = a.create_offer(false).expect("an offer");
+                a.set_local(now, &offer).expect("applied");
+                offer
+            });
+            let answer = network.b.engine(|b, now| {
+                b.set_remote(now, &offer).expect("applied");
+                let answer = b.create_answer().expect("an answer");
+                b.set_local(now, &answer).expect("applied");
+                SessionDescription::parse(&poorer(answer.sdp()), SdpType::Answer).expect("parses")
+            });
+            network.a.engine(|a, now| a.set_remote(now, &answer).expect("applied"));
+            network.settle();
+            offer
+        };
+        negotiate(&mut network);
+        network.run(Duration::from_secs(2));
+        let (track, sender) = publish(&network, "cam", codec);
+        let offer = negotiate(&mut network);
+        let offered = sdp::sections(&parse_sdp(offer.sdp()).expect("parses"));
+        for section in offered.iter().filter(|section| section.video) {
+            let types: Vec<u8> = section.codecs.iter().map(|c| c.payload_type).collect();
+            let distinct: std::collections::HashSet<u8> = types.iter().copied().collect();
+            assert_eq!(distinct.len(), types.len(), "{codec}: {types:?}");
+        }
+        let published = offered.last().expect("a section");
+        assert_eq!(published.codecs.len(), 2, "one codec and its repair");
+        let answered = sender.codec().expect("answered");
+        assert_eq!(answered.mime_type, format!("video/{codec}"));
+        let heard = listen(&network.b.tracks()[0]);
+        stream(&mut network, &track, 0, 10, Duration::from_millis(20));
+        network.run(Duration::from_millis(500));
+        let heard = heard.lock();
+        assert_eq!(heard.packets.len(), 10, "{codec}");
+        assert_eq!(
+            heard.packets[0].header.payload_type, answered.payload_type,
+            "{codec}: what is sent is what the answer names first"
+        );
+    }
+}
+
 #[test]
 fn sender_reports_place_the_stream_on_the_senders_clock() {
     let mut network = Network::connected();
@@ -780,6 +862,58 @@ fn ice_restarts_and_the_connection_goes_on() {
         .filter(|e| matches!(e, Event::Candidate(_)))
         .count();
     assert_eq!(told, 2, "candidates are told again under the new credentials");
+}
+
+#[test]
+fn a_relayed_path_is_taken_at_once_and_told_as_such() {
+    let mut network = Network::new();
+    network.a = Side::with(network.now, "10.0.0.1:5000", true);
+    network
+        .a
+        .engine(|a, _| a.create_data_channel("data", &DataChannelInit::default()))
+        .expect("a channel");
+    network.negotiate();
+    // The core would wait two seconds for a path that costs less.
+    network.run(Duration::from_millis(1500));
+    assert!(network.a.is_connected() && network.b.is_connected());
+    let stats = network.a.engine(Engine::stats);
+    let local: Vec<_> = stats
+        .iter()
+        .filter_map(|stats| match stats {
+            RtcStats::LocalCandidate(local) => Some(&local.local_candidate),
+            _ => None,
+        })
+        .collect();
+    let [local] = local[..] else { panic!("one candidate") };
+    assert_eq!(local.candidate_type, Some(IceCandidateType::Relay));
+    assert_eq!(local.url, "turn:relay.example.org");
+    // One that is lost is not told of again.
+    network.a.engine(|a, now| {
+        let line = a.candidates[0].line.clone();
+        a.forget_local_candidate(&line);
+        a.add_local_candidate(
+            "candidate:2 1 udp 1 10.0.0.1 5001 typ relay raddr 0.0.0.0 rport 9",
+            None,
+        )
+        .expect("accepted");
+        let offer = a.create_offer(true).expect("an offer");
+        a.set_local(now, &offer).expect("applied");
+    });
+    network.a.events.clear();
+    network.settle();
+    let told: Vec<_> = network
+        .a
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Candidate(candidate) => Some(candidate.candidate()),
+            _ => None,
+        })
+        .collect();
+    assert!(
+        !told.is_empty() && told.iter().all(|line| line.contains(" 5001 ")),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -230,8 +230,9 @@ fn set_extension(packet: &mut rtp::Packet, id: u8, value: Bytes) {
     if let Err(error) = packet.header.set_extension(id, value) {
         log::debug!("header extension {id} left out: {error}");
     }
-    // The core takes this for bytes to be written, and counts them wrong once extensions change.
-    packet.header.extensions_padding = 0;
+    // The core counts on it when it adds an extension of its own, and does not keep it right where one is replaced.
+    let written = packet.header.get_extension_payload_len();
+    packet.header.extensions_padding = written.next_multiple_of(4) - written;
 }
 
 #[cfg(test)]
@@ -316,6 +317,27 @@ mod tests {
         );
         assert!(stream.repair(now + Duration::from_millis(30), 7).is_some());
         assert!(stream.repair(now, 8).is_none(), "never sent");
+    }
+
+    #[test]
+    fn what_is_announced_is_written_whatever_extensions_follow() {
+        let mut info = info();
+        info.rtp_header_extensions.push(RTPHeaderExtension {
+            uri: URI_ABS_CAPTURE_TIME.into(),
+            id: 4,
+        });
+        let now = origin();
+        for (rid, stamp) in [("h", Some(1)), ("h", None), ("", Some(1)), ("", None)] {
+            let mut stream = OutboundStream::new(info.clone(), "4", rid);
+            let mut sent = packet(7, 100);
+            stream.prepare(&mut sent, now, stamp);
+            // As the core does it with the number that transport-wide feedback is about.
+            let number = Bytes::from_static(&[0, 9]);
+            sent.header.set_extension(5, number).expect("a free id");
+            let written = sent.marshal().expect("written");
+            assert_eq!(written.len(), sent.marshal_size(), "rid {rid:?}, stamp {stamp:?}");
+            assert!(written.ends_with(b"media"), "rid {rid:?}, stamp {stamp:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! A peer connection as it runs: an engine, its sockets, and the callbacks that hear of it.
 
+mod candidates;
+mod tell;
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -10,30 +13,29 @@ use nix::sys::epoll::EpollFlags;
 use parking_lot::Mutex;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
+use self::candidates::no_relay;
 use super::tcp::TcpLink;
 use super::thread::MediaThread;
+use super::turn::{Outcome, Relay};
 use super::udp::{ArrivalClock, ReceiveBuffers, UdpLink};
-use super::{interfaces, now, settings, threads, wall_clock};
+use super::{now, threads, wall_clock};
 use crate::RtcError;
-use crate::data_channel::DataChannel;
 use crate::engine::rtp::Delivery;
 use crate::engine::{Engine, Event, Host, HostRef};
 use crate::ice_candidate::IceCandidate;
-use crate::media_stream::MediaStream;
-use crate::media_stream_track::MediaStreamTrack;
 use crate::peer_connection::relay_only;
 use crate::peer_connection::{
     IceConnectionState, IceGatheringState, OnConnectionChange, OnDataChannel, OnIceCandidate, OnIceCandidateError,
     OnIceConnectionChange, OnIceGatheringChange, OnNegotiationNeeded, OnSignalingChange, OnTrack, PeerConnectionState,
-    SignalingState, TrackEvent,
+    SignalingState,
 };
-use crate::peer_connection_factory::{IceServer, IceTransportsType};
-use crate::rtp_receiver::RtpReceiver;
-use crate::rtp_transceiver::RtpTransceiver;
+use crate::peer_connection_factory::IceTransportsType;
 use crate::session_description::SessionDescription;
 
 /// Batches read from one socket before others get their turn.
 const BATCHES: usize = 16;
+/// A TCP connection that failed is tried again no sooner.
+const TCP_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// While a connection takes longer than this to be set up, it no longer keeps its thread from coalescing.
 const SET_UP: Duration = Duration::from_secs(15);
 
@@ -50,14 +52,28 @@ pub(crate) struct Callbacks {
     pub track: Mutex<Option<OnTrack>>,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own: they come in any combination"
+)]
 struct Inner {
     engine: Engine,
     udp: Vec<UdpLink>,
     tcp: Vec<TcpLink>,
     gathered: bool,
-    relays: Vec<IceServer>,
+    /// Whether relays are begun as they become known.
+    relaying: bool,
+    relays: Vec<Relay>,
+    /// Whether nothing but relays may be used.
+    relay_only: bool,
+    /// Whether the end of gathering is to be told once it is known what comes of the relays.
+    gathering: bool,
     /// Local addresses that have a candidate.
     offered: Vec<IpAddr>,
+    /// TCP candidates that are not offered yet.
+    held: Vec<String>,
+    /// When they are.
+    held_until: Option<Instant>,
 }
 
 /// States as the last event told them; read without the lock.
@@ -69,6 +85,7 @@ struct States {
 }
 
 pub(crate) struct Peer {
+    this: Weak<Self>,
     id: u64,
     thread: Arc<MediaThread>,
     created: Instant,
@@ -84,13 +101,14 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub fn new() -> Result<Arc<Self>, RtcError> {
+    pub fn new(policy: IceTransportsType) -> Result<Arc<Self>, RtcError> {
         let thread = threads()
             .pick()
             .ok_or_else(|| RtcError::internal("no media thread could be started"))?;
         let (id, created, host) = (thread.next_id(), now(), HostRef::default());
-        let engine = Engine::new(created, wall_clock(), host.clone())?;
-        let peer = Arc::new(Self {
+        let engine = Engine::new(created, wall_clock(), host.clone(), relay_only(policy))?;
+        let peer = Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             id,
             thread: Arc::clone(thread),
             created,
@@ -99,7 +117,12 @@ impl Peer {
                 udp: Vec::new(),
                 tcp: Vec::new(),
                 gathered: false,
+                relaying: false,
                 relays: Vec::new(),
+                relay_only: relay_only(policy),
+                gathering: false,
+                held: Vec::new(),
+                held_until: None,
                 offered: Vec::new(),
             }),
             events: Mutex::default(),
@@ -129,22 +152,25 @@ impl Peer {
         let now = now();
         let mut inner = self.inner.lock();
         let result = act(&mut inner, now);
-        let deliveries = self.settle(&mut inner);
+        let deliveries = self.settle(&mut inner, now);
         drop(inner);
         self.hand_over(deliveries);
         result
     }
 
     pub fn create_offer(&self, ice_restart: bool) -> Result<SessionDescription, RtcError> {
-        self.act(|inner, _| {
-            self.gather(inner);
+        self.act(|inner, now| {
+            if ice_restart {
+                inner.relays.iter_mut().for_each(Relay::forgive);
+            }
+            self.gather(inner, now);
             inner.engine.create_offer(ice_restart)
         })
     }
 
     pub fn create_answer(&self) -> Result<SessionDescription, RtcError> {
-        self.act(|inner, _| {
-            self.gather(inner);
+        self.act(|inner, now| {
+            self.gather(inner, now);
             inner.engine.create_answer()
         })
     }
@@ -152,40 +178,36 @@ impl Peer {
     pub fn set_local(&self, description: &SessionDescription) -> Result<(), RtcError> {
         self.act(|inner, now| {
             inner.engine.set_local(now, description)?;
-            inner.engine.gathering_complete();
+            if inner.relay_only {
+                inner.gathering = true;
+            } else {
+                // Relays are an addition, and a dead one is nothing to wait for: their candidates follow.
+                inner.engine.gathering_complete();
+            }
             Ok(())
         })
     }
 
     pub fn set_remote(&self, description: &SessionDescription) -> Result<(), RtcError> {
         self.act(|inner, now| {
+            if inner.relay_only && inner.relays.is_empty() {
+                return Err(no_relay());
+            }
             inner.engine.set_remote(now, description)?;
             let lines = description
                 .sdp()
                 .lines()
                 .filter_map(|line| line.trim().strip_prefix("a=candidate:"));
-            lines.for_each(|line| self.offer_route(inner, line));
+            lines.for_each(|line| self.offer_route(inner, now, line));
             Ok(())
         })
     }
 
     pub fn add_remote_candidate(&self, candidate: &IceCandidate) -> Result<(), RtcError> {
-        self.act(|inner, _| {
-            self.offer_route(inner, &candidate.candidate());
+        self.act(|inner, now| {
+            self.offer_route(inner, now, &candidate.candidate());
             inner.engine.add_remote_candidate(candidate)
         })
-    }
-
-    /// Takes the relays to use, and whether nothing else may be used.
-    pub fn set_servers(&self, relays: Vec<IceServer>, policy: IceTransportsType) -> Result<(), RtcError> {
-        if relay_only(policy) {
-            return Err(RtcError::internal(
-                "relay-only ICE was asked for, and TURN is not built: allow UDP or ICE-TCP",
-            ));
-        }
-        let mut inner = self.inner.lock();
-        inner.relays = relays;
-        Ok(())
     }
 
     pub fn close(&self) {
@@ -206,13 +228,12 @@ impl Peer {
         self.thread.unregister(self.id);
         self.settle_once();
         self.deadline.store(u64::MAX, Ordering::Release);
-        let (udp, tcp) = {
-            let mut inner = self.inner.lock();
-            (std::mem::take(&mut inner.udp), std::mem::take(&mut inner.tcp))
-        };
-        for fd in udp.iter().map(UdpLink::fd).chain(tcp.iter().map(TcpLink::fd)) {
-            self.thread.unwatch(fd);
+        let now = now();
+        let mut inner = self.inner.lock();
+        for mut relay in std::mem::take(&mut inner.relays) {
+            relay.release(now);
         }
+        self.drop_direct_links(&mut inner);
     }
 
     pub fn connection_state(&self) -> PeerConnectionState {
@@ -250,52 +271,6 @@ impl Peer {
         from_index(self.states.signaling.load(Ordering::Acquire), states)
     }
 
-    // ── candidates ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    fn gather(&self, inner: &mut Inner) {
-        if std::mem::replace(&mut inner.gathered, true) {
-            return;
-        }
-        let addresses = settings().addresses.unwrap_or_else(interfaces::local_addresses);
-        for ip in addresses {
-            self.offer(inner, ip);
-        }
-    }
-
-    /// The address this system would reach a remote candidate from, if it is not offered yet: on a loopback server,
-    /// across a tunnel or behind policy routing it is the only one that works.
-    fn offer_route(&self, inner: &mut Inner, remote_line: &str) {
-        if let Some(remote) = interfaces::candidate_address(remote_line)
-            && let Some(ip) = interfaces::route_to(remote)
-        {
-            self.offer(inner, ip);
-        }
-    }
-
-    fn offer(&self, inner: &mut Inner, ip: IpAddr) {
-        if inner.offered.contains(&ip) || inner.engine.is_closed() {
-            return;
-        }
-        let settings = settings();
-        let rank = inner.offered.len();
-        inner.offered.push(ip);
-        if settings.udp {
-            match UdpLink::bind(ip, settings.receive_buffer) {
-                Ok(link) => {
-                    add_candidate(inner, &interfaces::udp_candidate(rank, link.local));
-                    if let Err(error) = self.thread.watch(self.id, inner.udp.len(), link.fd(), false) {
-                        log::warn!("socket on {ip} cannot be served: {error}");
-                    }
-                    inner.udp.push(link);
-                }
-                Err(error) => log::warn!("no UDP socket on {ip}: {error}"),
-            }
-        }
-        if settings.tcp {
-            add_candidate(inner, &interfaces::tcp_candidate(rank, ip));
-        }
-    }
-
     // ── the thread's side ───────────────────────────────────────────────────────────────────────────────────────────
 
     pub fn deadline(&self) -> Option<Instant> {
@@ -306,7 +281,14 @@ impl Peer {
     pub(super) fn on_ready(&self, link: usize, ready: EpollFlags, buffers: &mut ReceiveBuffers, clock: ArrivalClock) {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
-        if let Some(udp) = inner.udp.get_mut(link) {
+        if link >= RELAY_LINKS {
+            let (relays, engine) = (&mut inner.relays, &mut inner.engine);
+            if let Some(relay) = relays.iter_mut().find(|relay| relay.link() == link) {
+                relay.on_ready(ready, buffers, clock, BATCHES, |arrival, relayed, peer, bytes| {
+                    engine.handle_datagram(arrival, context(relayed, peer, TransportProtocol::UDP), bytes);
+                });
+            }
+        } else if let Some(udp) = inner.udp.get_mut(link) {
             for _ in 0..BATCHES {
                 let (local, engine) = (udp.local, &mut inner.engine);
                 let more = udp.receive(buffers, clock, |datagram| {
@@ -336,7 +318,7 @@ impl Peer {
                 log::debug!("ICE-TCP: {error}");
             }
         }
-        let deliveries = self.settle(inner);
+        let deliveries = self.settle(inner, clock.now);
         drop(guard);
         self.hand_over(deliveries);
     }
@@ -344,7 +326,9 @@ impl Peer {
     pub fn on_timeout(&self, now: Instant) {
         let mut inner = self.inner.lock();
         inner.engine.handle_timeout(now);
-        let deliveries = self.settle(&mut inner);
+        self.offer_held(&mut inner, now);
+        inner.relays.iter_mut().for_each(|relay| relay.handle_timeout(now));
+        let deliveries = self.settle(&mut inner, now);
         drop(inner);
         self.hand_over(deliveries);
         if now.saturating_duration_since(self.created) > SET_UP {
@@ -353,13 +337,29 @@ impl Peer {
     }
 
     /// Sends what the engine has to send, collects what it has to tell, and notes when it wants to be called again.
-    fn settle(&self, inner: &mut Inner) -> Vec<Delivery> {
+    fn settle(&self, inner: &mut Inner, now: Instant) -> Vec<Delivery> {
         let (mut events, mut deliveries) = (Vec::new(), Vec::new());
         loop {
             let mut sent = false;
             while let Some(transmit) = inner.engine.poll_transmit() {
                 sent = true;
-                self.transmit(&mut inner.udp, &mut inner.tcp, &transmit);
+                self.transmit(inner, now, &transmit);
+            }
+            let outcomes: Vec<Outcome> = inner
+                .relays
+                .iter_mut()
+                .flat_map(|relay| {
+                    relay.flush(now);
+                    std::iter::from_fn(move || relay.poll_outcome())
+                })
+                .collect();
+            sent |= !outcomes.is_empty();
+            for outcome in outcomes {
+                self.on_outcome(inner, now, outcome);
+            }
+            if inner.gathering && !inner.relays.is_empty() && !inner.relays.iter().any(Relay::is_pending) {
+                inner.gathering = false;
+                inner.engine.gathering_complete();
             }
             let before = events.len();
             inner.engine.drain(&mut events, &mut deliveries);
@@ -374,7 +374,10 @@ impl Peer {
                 sender.key_frame_requested(layer);
             }
         }
-        let deadline = inner.engine.poll_timeout();
+        let relays = inner.relays.iter_mut().filter_map(Relay::poll_timeout);
+        // Afterwards it is the engine's own timeouts, which are many while nothing is connected, that look at it again.
+        let held = inner.held_until.filter(|at| !inner.held.is_empty() && *at > now);
+        let deadline = relays.chain(inner.engine.poll_timeout()).chain(held).min();
         let nanos = deadline.map_or(u64::MAX, |at| {
             u64::try_from(at.saturating_duration_since(self.created).as_nanos()).unwrap_or(u64::MAX - 1)
         });
@@ -404,7 +407,8 @@ impl Peer {
         }
     }
 
-    fn transmit(&self, udp: &mut [UdpLink], tcp: &mut Vec<TcpLink>, transmit: &TaggedBytesMut) {
+    fn transmit(&self, inner: &mut Inner, now: Instant, transmit: &TaggedBytesMut) {
+        let Inner { udp, tcp, .. } = inner;
         let TransportContext {
             local_addr,
             peer_addr,
@@ -414,30 +418,42 @@ impl Peer {
         if transport_protocol == TransportProtocol::UDP {
             if let Some(link) = udp.iter().find(|link| link.local == local_addr) {
                 link.send(peer_addr, &transmit.message);
+            } else if let Some(relay) = inner.relays.iter_mut().find(|r| r.relayed() == Some(local_addr)) {
+                relay.send(now, peer_addr, &transmit.message);
             }
+            return;
+        }
+        if inner.relay_only {
             return;
         }
         let known = tcp
             .iter_mut()
             .position(|link| link.peer == peer_addr && link.local == local_addr && !link.failed);
-        let index = known.or_else(|| self.connect(tcp, local_addr, peer_addr));
+        let index = known.or_else(|| self.connect(now, tcp, local_addr, peer_addr));
         if let Some(link) = index.and_then(|index| tcp.get_mut(index)) {
             link.send(&transmit.message);
         }
     }
 
-    fn connect(&self, tcp: &mut Vec<TcpLink>, local: SocketAddr, peer: SocketAddr) -> Option<usize> {
-        // One attempt for each pair: a link that failed stays, so that checks do not open it again and again.
-        if tcp.iter().any(|link| link.peer == peer && link.local == local) {
-            return None;
-        }
-        match TcpLink::connect(local, peer) {
+    /// Opens a pair's connection, or opens it again: a broken one is how an ICE restart finds it.
+    fn connect(&self, now: Instant, tcp: &mut Vec<TcpLink>, local: SocketAddr, peer: SocketAddr) -> Option<usize> {
+        let broken = tcp.iter().position(|link| link.peer == peer && link.local == local);
+        let index = match broken {
+            // Checks come every few milliseconds; whoever refused a moment ago refuses again.
+            Some(index) if now.saturating_duration_since(tcp[index].begun) < TCP_AGAIN_AFTER => return None,
+            Some(index) => index,
+            None if tcp.len() >= RELAY_LINKS - TCP_LINKS => return None,
+            None => tcp.len(),
+        };
+        match TcpLink::connect(now, local, peer) {
             Ok(link) => {
-                let index = tcp.len();
                 if let Err(error) = self.thread.watch(self.id, TCP_LINKS + index, link.fd(), true) {
                     log::warn!("ICE-TCP to {peer} cannot be served: {error}");
                 }
-                tcp.push(link);
+                match tcp.get_mut(index) {
+                    Some(broken) => *broken = link,
+                    None => tcp.push(link),
+                }
                 Some(index)
             }
             Err(error) => {
@@ -446,8 +462,6 @@ impl Peer {
             }
         }
     }
-
-    // ── telling ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     fn hand_over(&self, deliveries: Vec<Delivery>) {
         // Tracks before their packets: a sink is usually attached in the callback that tells of the track.
@@ -462,55 +476,6 @@ impl Peer {
         }
     }
 
-    /// Calls back for everything that has happened, in order. Whoever is at it already carries on with what is added
-    /// meanwhile, so a callback may call anything of this API.
-    fn dispatch(&self) {
-        while !self.events.lock().is_empty() {
-            if self.dispatching.swap(true, Ordering::AcqRel) {
-                return;
-            }
-            loop {
-                let event = self.events.lock().pop_front();
-                let Some(event) = event else { break };
-                self.tell(event);
-            }
-            self.dispatching.store(false, Ordering::Release);
-        }
-    }
-
-    fn tell(&self, event: Event) {
-        match event {
-            Event::Connection(state) => call(&self.callbacks.connection, state),
-            Event::Ice(state) => call(&self.callbacks.ice, state),
-            Event::GatheringComplete => {
-                let state = IceGatheringState::Complete;
-                if self.states.gathering.swap(state as u8, Ordering::AcqRel) != state as u8 {
-                    call(&self.callbacks.gathering, state);
-                }
-            }
-            Event::Signaling(state) => call(&self.callbacks.signaling, state),
-            Event::Candidate(candidate) => call(&self.callbacks.candidate, candidate),
-            Event::NegotiationNeeded => {
-                let number = self.negotiation_events.fetch_add(1, Ordering::Relaxed);
-                call(&self.callbacks.negotiation, number);
-            }
-            Event::Channel(channel) => call(&self.callbacks.data_channel, DataChannel::new(channel)),
-            Event::ChannelState(channel, state) => channel.notify_state(state),
-            Event::Message(channel, data, binary) => channel.notify_message(&data, binary),
-            Event::Sent(channel, bytes) => channel.notify_sent(bytes),
-            Event::Track(transceiver, received) => {
-                let stream = MediaStream::of(&received);
-                let event = TrackEvent {
-                    receiver: RtpReceiver::new(&transceiver),
-                    streams: vec![stream],
-                    track: MediaStreamTrack::of_remote(&received.track),
-                    transceiver: RtpTransceiver::new(transceiver),
-                };
-                call(&self.callbacks.track, event);
-            }
-        }
-    }
-
     fn settle_once(&self) {
         if !self.settled.swap(true, Ordering::AcqRel) {
             self.thread.unsettled.fetch_sub(1, Ordering::Relaxed);
@@ -518,9 +483,9 @@ impl Peer {
     }
 }
 
-/// TCP links are numbered from here, UDP links from zero.
+/// TCP links are numbered from here, relays after them, UDP links from zero.
 const TCP_LINKS: usize = 128;
-
+const RELAY_LINKS: usize = 192;
 impl Host for Peer {
     fn with_engine(&self, act: &mut dyn FnMut(&mut Engine, Instant)) {
         self.act(|inner, now| act(&mut inner.engine, now));
@@ -530,27 +495,24 @@ impl Host for Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         // A connection that is dropped without being closed still says goodbye.
+        let now = now();
         let inner = self.inner.get_mut();
         if !inner.engine.is_closed() {
             inner.engine.close();
             while let Some(transmit) = inner.engine.poll_transmit() {
-                if let Some(link) = inner
-                    .udp
-                    .iter()
-                    .find(|link| link.local == transmit.transport.local_addr)
-                {
-                    link.send(transmit.transport.peer_addr, &transmit.message);
+                let TransportContext {
+                    local_addr, peer_addr, ..
+                } = transmit.transport;
+                if let Some(link) = inner.udp.iter().find(|link| link.local == local_addr) {
+                    link.send(peer_addr, &transmit.message);
+                } else if let Some(relay) = inner.relays.iter_mut().find(|r| r.relayed() == Some(local_addr)) {
+                    relay.send(now, peer_addr, &transmit.message);
                 }
             }
         }
+        inner.relays.iter_mut().for_each(|relay| relay.release(now));
         self.thread.unregister(self.id);
         self.settle_once();
-    }
-}
-
-fn add_candidate(inner: &mut Inner, line: &str) {
-    if let Err(error) = inner.engine.add_local_candidate(line) {
-        log::warn!("candidate {line} refused: {error}");
     }
 }
 
@@ -563,15 +525,64 @@ fn context(local_addr: SocketAddr, peer_addr: SocketAddr, transport_protocol: Tr
     }
 }
 
-type Callback<T> = Mutex<Option<Box<dyn FnMut(T) + Send + Sync>>>;
-
-fn call<T>(callback: &Callback<T>, value: T) {
-    if let Some(callback) = callback.lock().as_mut() {
-        callback(value);
-    }
-}
-
 /// The inverse of `state as u8`, for states listed in the order of their declaration.
 fn from_index<T: Copy, const N: usize>(index: u8, states: [T; N]) -> T {
     states[usize::from(index).min(N - 1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::mpsc::sync_channel;
+
+    use super::candidates::TCP_AFTER;
+    use super::*;
+
+    #[test]
+    fn after_a_callback_that_panics_the_failure_is_told() {
+        let peer = Peer::new(IceTransportsType::All).expect("a connection");
+        let (tell, told) = sync_channel(1);
+        *peer.callbacks.signaling.lock() = Some(Box::new(|_| panic!("a fault of the application's")));
+        *peer.callbacks.connection.lock() = Some(Box::new(move |state| tell.send(state).expect("heard")));
+        peer.events.lock().push_back(Event::Signaling(SignalingState::Stable));
+        catch_unwind(AssertUnwindSafe(|| peer.dispatch())).expect_err("it panics");
+        peer.fail();
+        assert_eq!(told.try_recv(), Ok(PeerConnectionState::Failed));
+    }
+
+    #[test]
+    fn tcp_is_offered_where_udp_has_had_its_time() {
+        let peer = Peer::new(IceTransportsType::All).expect("a connection");
+        let mut inner = peer.inner.lock();
+        let remote = "1 1 udp 2130706431 127.0.0.1 9 typ host";
+        let met = now();
+        peer.offer_route(&mut inner, met, remote);
+        peer.offer_route(&mut inner, met + TCP_AFTER / 2, remote);
+        assert_eq!(inner.held.len(), 1);
+        peer.offer_held(&mut inner, met + TCP_AFTER / 2);
+        assert_eq!(inner.held.len(), 1, "UDP has more time");
+        peer.note(&[Event::Ice(IceConnectionState::Connected)]);
+        peer.offer_held(&mut inner, met + TCP_AFTER);
+        assert_eq!(inner.held.len(), 1, "UDP works");
+        peer.note(&[Event::Ice(IceConnectionState::Disconnected)]);
+        peer.offer_held(&mut inner, met + TCP_AFTER * 9);
+        assert!(inner.held.is_empty(), "UDP works no more");
+    }
+
+    #[test]
+    fn a_broken_tcp_connection_is_opened_again_after_a_while() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback binds");
+        let passive = listener.local_addr().expect("bound");
+        let local = SocketAddr::from(([127, 0, 0, 1], 9));
+        let peer = Peer::new(IceTransportsType::All).expect("a connection");
+        let (begun, mut inner) = (now(), peer.inner.lock());
+        let tcp = &mut inner.tcp;
+        assert_eq!(peer.connect(begun, tcp, local, passive), Some(0));
+        tcp[0].failed = true;
+        let soon = begun + TCP_AGAIN_AFTER / 2;
+        assert_eq!(peer.connect(soon, tcp, local, passive), None, "checks come often");
+        assert_eq!(peer.connect(begun + TCP_AGAIN_AFTER, tcp, local, passive), Some(0));
+        assert_eq!((tcp.len(), tcp[0].failed), (1, false));
+    }
 }
