@@ -78,8 +78,9 @@ impl Load {
             .expect("a new journal");
         let (syncs, due) = mpsc::sync_channel::<SyncHandle>(1);
         thread::spawn(move || {
-            due.into_iter()
-                .for_each(|sync| drop(sync.sync().expect("a healthy disk")))
+            for sync in due {
+                sync.sync().expect("a healthy disk");
+            }
         });
         Self {
             tracks: (0..TRACKS).map(|ssrc| writer.add_track(track(ssrc))).collect(),

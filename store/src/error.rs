@@ -1,8 +1,9 @@
 //! What failures of the store mean to whoever has to decide what to do about them.
 
 use crate::{
-    CheckError, ConfigError, DatabaseError, DeliveryError, DiskError, FileError, JobError, JournalError, ObjectError,
-    OpenError, RecordingError, RenderError,
+    AccountError, CheckError, ConfigError, DatabaseError, DeliveryError, DiskError, FileError, JobError, JournalError,
+    LedgerError, LoadTestError, MeetingError, NoticeError, ObjectError, OpenError, RecordingError, RenderError,
+    SettingError,
 };
 
 /// What a failure means: one table maps kinds to HTTP status, retry and log level.
@@ -67,6 +68,18 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] FileError),
     #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error(transparent)]
+    Meeting(#[from] MeetingError),
+    #[error(transparent)]
+    Notice(#[from] NoticeError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error(transparent)]
+    LoadTest(#[from] LoadTestError),
+    #[error(transparent)]
     Check(#[from] CheckError),
 }
 
@@ -84,6 +97,12 @@ impl Error {
             Self::Delivery(error) => error.kind(),
             Self::Object(error) => error.kind(),
             Self::File(error) => error.kind(),
+            Self::Account(error) => error.kind(),
+            Self::Meeting(error) => error.kind(),
+            Self::Notice(error) => error.kind(),
+            Self::Ledger(error) => error.kind(),
+            Self::Setting(error) => error.kind(),
+            Self::LoadTest(error) => error.kind(),
             Self::Check(error) => error.kind(),
         }
     }

@@ -79,6 +79,55 @@ ulid_id! {
     LeaseToken, "lease_"
 }
 
+ulid_id! {
+    /// A person.
+    UserId, "usr_"
+}
+ulid_id! {
+    /// A log-in that goes on until it is ended: on one device, as a rule.
+    SessionId, "ses_"
+}
+ulid_id! {
+    /// An invitation to have an account.
+    UserInvitationId, "uinv_"
+}
+ulid_id! {
+    /// A key for machines.
+    ApiKeyId, "key_"
+}
+ulid_id! {
+    /// A room, whatever it is called.
+    RoomId, "room_"
+}
+ulid_id! {
+    /// An invitation into a room.
+    RoomInvitationId, "inv_"
+}
+ulid_id! {
+    /// Somebody who waits to be let into a room.
+    WaitingId, "wait_"
+}
+ulid_id! {
+    /// A session of a room: from the first who comes to the last who goes.
+    CallId, "call_"
+}
+ulid_id! {
+    /// Something that happened in a call.
+    CallEventId, "cev_"
+}
+ulid_id! {
+    /// Something one person is told.
+    NotificationId, "ntf_"
+}
+ulid_id! {
+    /// A line of the audit log.
+    AuditId, "aud_"
+}
+ulid_id! {
+    /// A load test.
+    LoadTestId, "load_"
+}
+
 /// Bits nobody can guess. (ULIDs take 80 of them.)
 pub(crate) fn random() -> u128 {
     rand::random()

@@ -80,6 +80,14 @@ impl Store {
         Ok(recovered)
     }
 
+    /// Seals the segments of a recording that whoever wrote them left open. Answers what was sealed.
+    ///
+    /// # Errors
+    /// When somebody still writes its journal, or disk or database fail; calling it again goes on.
+    pub async fn seal_segments(&self, id: RecordingId) -> Result<Vec<SegmentFacts>, Error> {
+        seal_open_segments(&self.inner, id).await
+    }
+
     async fn interrupted(&self, id: RecordingId) -> Result<Interrupted, Error> {
         seal_open_segments(&self.inner, id).await?;
         let recording = self.recordings().get(id).await?;

@@ -7,18 +7,27 @@ use greffier_media::{
     time::{Arrival, Clock},
 };
 
+use secrecy::SecretString;
+
 use crate::{
     ConfigError, DataDir, DatabaseError, DiskError, DiskSpace, ErrorKind, JournalConfig, LockError, NodeId,
-    RetentionConfig, SpaceFloor, StoreConfig,
+    RetentionConfig, SettingError, SpaceFloor, StoreConfig,
+    accounts::{ApiKeys, Joining, Passwords, Sessions, Users},
     claims::Claims,
     database::{Access, Database, Location},
-    disk::{self, DataLock},
+    disk::{self, DataLock, reserve},
     files::Files,
     jobs::Jobs,
     journal::{Journal, JournalError},
+    ledger::Ledger,
+    loadtests::LoadTests,
+    meetings::{Calls, Guests, RoomInvitations, Rooms, WaitingRoom},
+    notices::Notices,
     objects::{Backend, ObjectError, Objects, Remote},
     recordings::Recordings,
     renders::Renders,
+    settings::{SealKey, Settings},
+    tokens,
     webhooks::Webhooks,
 };
 
@@ -41,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) retention: RetentionConfig,
     pub(crate) access: Access,
     pub(crate) floor: SpaceFloor,
+    pub(crate) passwords: Passwords,
+    pub(crate) seal_key: SealKey,
     /// `None` if opened for reading.
     _lock: Option<DataLock>,
 }
@@ -78,6 +89,9 @@ impl Store {
                 Some(node) => node,
                 None => make_node(&data, now)?,
             };
+            if read_seal_key(&data)?.is_none() {
+                disk::write_private_file(&data.seal_key(), tokens::generate().as_bytes())?;
+            }
             Ok::<_, OpenError>((data, lock, node))
         })
         .await?;
@@ -116,6 +130,11 @@ impl Store {
             Some(objects) => Some(Remote::new(Backend::new(objects)?, objects.clone())),
             None => None,
         };
+        let seal_key = match config.secrets_key()? {
+            Some(key) => key,
+            None => read_seal_key(&data)?.ok_or_else(|| OpenError::SealKey(data.seal_key()))?,
+        };
+        let seal_key = SealKey::new(&seal_key)?;
         let inner = Inner {
             data,
             node,
@@ -131,6 +150,8 @@ impl Store {
                 Access::ReadOnly
             },
             floor: config.into(),
+            passwords: Passwords::default(),
+            seal_key,
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -157,6 +178,21 @@ impl Store {
         DiskSpace::of(self.inner.data.root(), self.inner.floor)
     }
 
+    /// Sets room aside for ending recordings well when the disk is full, unless that is done, or there is too little. Blocks on
+    /// the disk.
+    pub fn keep_reserve(&self) -> Result<(), DiskError> {
+        let kept = reserve::keep(&self.inner.data.reserve(), self.disk_space()?)?;
+        if !kept {
+            tracing::debug!("no room is set aside for ending recordings on a full disk");
+        }
+        Ok(())
+    }
+
+    /// Gives back what was set aside: the disk is full. Blocks on the disk.
+    pub fn release_reserve(&self) -> Result<(), DiskError> {
+        reserve::release(&self.inner.data.reserve())
+    }
+
     /// The right to write a recording's journal; nobody else has it until it, and what becomes of it, is dropped.
     pub fn journal(&self, recording: RecordingId) -> Result<Journal, JournalError> {
         let inner = &self.inner;
@@ -168,7 +204,7 @@ impl Store {
             dir: inner.data.recording(recording),
             lost_and_found: inner.data.lost_and_found(),
             settings: inner.journal.clone(),
-            claim: inner.live.claim(recording).ok_or(JournalError::InUse(recording))?,
+            claim: Arc::new(inner.live.claim(recording).ok_or(JournalError::InUse(recording))?),
         })
     }
 
@@ -197,6 +233,70 @@ impl Store {
         Jobs(&self.inner)
     }
 
+    /// People's accounts.
+    pub fn users(&self) -> Users<'_> {
+        Users(&self.inner)
+    }
+
+    /// How people come to have one.
+    pub fn joining(&self) -> Joining<'_> {
+        Joining(&self.inner)
+    }
+
+    /// Log-ins.
+    pub fn sessions(&self) -> Sessions<'_> {
+        Sessions(&self.inner)
+    }
+
+    /// Keys for machines.
+    pub fn api_keys(&self) -> ApiKeys<'_> {
+        ApiKeys(&self.inner)
+    }
+
+    /// Rooms, and whom they belong to.
+    pub fn rooms(&self) -> Rooms<'_> {
+        Rooms(&self.inner)
+    }
+
+    /// Links into rooms.
+    pub fn room_invitations(&self) -> RoomInvitations<'_> {
+        RoomInvitations(&self.inner)
+    }
+
+    /// People without an account.
+    pub fn guests(&self) -> Guests<'_> {
+        Guests(&self.inner)
+    }
+
+    /// People before the door.
+    pub fn waiting_room(&self) -> WaitingRoom<'_> {
+        WaitingRoom(&self.inner)
+    }
+
+    /// What took place in rooms.
+    pub fn calls(&self) -> Calls<'_> {
+        Calls(&self.inner)
+    }
+
+    /// What people are told.
+    pub fn notices(&self) -> Notices<'_> {
+        Notices(&self.inner)
+    }
+
+    /// Who did what, and which requests were answered.
+    pub fn ledger(&self) -> Ledger<'_> {
+        Ledger(&self.inner)
+    }
+
+    /// What administrators choose, and secrets.
+    pub fn settings(&self) -> Settings<'_> {
+        Settings(&self.inner)
+    }
+
+    pub fn load_tests(&self) -> LoadTests<'_> {
+        LoadTests(&self.inner)
+    }
+
     /// What is to be told to others.
     pub fn webhooks(&self) -> Webhooks<'_> {
         Webhooks(&self.inner)
@@ -210,6 +310,15 @@ fn read_node(data: &DataDir) -> Result<Option<NodeId>, OpenError> {
             Ok(node) => Ok(Some(node)),
             Err(_) => Err(OpenError::Node(path)),
         },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(DiskError::during("read", &path)(error).into()),
+    }
+}
+
+fn read_seal_key(data: &DataDir) -> Result<Option<SecretString>, OpenError> {
+    let path = data.seal_key();
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(DiskError::during("read", &path)(error).into()),
     }
@@ -239,6 +348,10 @@ pub enum OpenError {
     Missing(PathBuf),
     #[error("{} does not name a data directory; restore it, or choose another `data_dir`", .0.display())]
     Node(PathBuf),
+    #[error("{} is missing; start the server once, or set `secrets_key`", .0.display())]
+    SealKey(PathBuf),
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     #[error("the database is of an earlier version; start the server once to bring it up to date")]
     SchemaOutdated,
 }
@@ -251,8 +364,9 @@ impl OpenError {
             Self::Disk(error) => error.kind(),
             Self::Database(error) => error.kind(),
             Self::Objects(error) => error.kind(),
-            Self::Missing(_) => ErrorKind::NotFound,
+            Self::Missing(_) | Self::SealKey(_) => ErrorKind::NotFound,
             Self::Node(_) => ErrorKind::DataLoss,
+            Self::Setting(error) => error.kind(),
             Self::SchemaOutdated => ErrorKind::Conflict,
         }
     }

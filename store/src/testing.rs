@@ -1,6 +1,6 @@
 //! What the crate's tests share: data directories with a clock that stands still, on each kind of database.
 
-use std::{env, path::PathBuf, sync::Arc, time::Duration};
+use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use greffier_media::{
     codec::MediaKind,
@@ -13,6 +13,7 @@ use greffier_media::{
     time::{Arrival, ClockRate, ManualClock},
 };
 use sea_orm::ConnectionTrait as _;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     ids::random,
     journal::{JournalWriter, SegmentFacts},
     recordings::{NewRecording, Recording, RecordingName, RecordingRequest},
+    renders::{Lane, NewRender, Render, RenderClaim, RenderResult},
     webhooks::NewDelivery,
 };
 
@@ -81,7 +83,8 @@ impl Data {
 
 /// Runs a test on SQLite, and on PostgreSQL where `GREFFIER_TEST_POSTGRES` names a server on which databases may be made.
 pub(crate) async fn on_each_database(test: impl AsyncFn(Data)) {
-    test(Data::new()).await;
+    // Boxed: some tests' futures are larger than a stack should carry.
+    Box::pin(test(Data::new())).await;
     let Ok(server) = env::var("GREFFIER_TEST_POSTGRES") else {
         eprintln!("skipped on PostgreSQL: GREFFIER_TEST_POSTGRES is not set");
         return;
@@ -96,7 +99,7 @@ pub(crate) async fn on_each_database(test: impl AsyncFn(Data)) {
     url.set_path(&name);
     let mut data = Data::new();
     data.config.database = Some(url.to_string().into());
-    test(data).await;
+    Box::pin(test(data)).await;
     admin
         .execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)"))
         .await
@@ -215,4 +218,35 @@ pub(crate) fn track(n: u32) -> TrackChannel {
 pub(crate) fn packet(sequence: u16) -> Vec<u8> {
     let [high, low] = sequence.to_be_bytes();
     [&[0x80, 96, high, low][..], &[0x5A; 300]].concat()
+}
+
+/// Makes a render of one file, and publishes it.
+pub(crate) async fn render(store: &Store, recording: RecordingId) -> Render {
+    let new = NewRender {
+        recording,
+        lane: Lane::Encode,
+        kind: "composite".into(),
+        request: json!({}),
+        max_attempts: 1,
+    };
+    store.renders().create(&new).await.unwrap();
+    let claim = store
+        .renders()
+        .claim(Lane::Encode, Duration::from_secs(30))
+        .await
+        .unwrap()
+        .unwrap();
+    let result = render_result(&claim, "out.webm", "a render");
+    store.renders().publish(&claim, &[result], quietly).await.unwrap()
+}
+
+/// Writes a file as a render does.
+pub(crate) fn render_result(claim: &RenderClaim, name: &str, content: &str) -> RenderResult {
+    let path = claim.work.join(name);
+    fs::write(&path, content).unwrap();
+    RenderResult {
+        path,
+        media_type: "video/webm".into(),
+        probe: json!({"duration_ms": 1000}),
+    }
 }

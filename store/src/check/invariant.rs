@@ -73,7 +73,7 @@ impl Invariant {
             }
             Self::Totals => "A recording's totals are the sums of its segments'.",
             Self::RenderFile => {
-                "A render has a file if and only if it is ready; it is where the row says, with the length and SHA-256 \
+                "A render has files if and only if it is ready; each is where its row says, with the length and SHA-256 \
                  the row says."
             }
             Self::KnownFiles => "Every file in a recording's folder belongs to a row.",

@@ -1,5 +1,7 @@
 //! Files that no row knows.
 
+use std::collections::BTreeSet;
+
 use greffier_media::ids::RecordingId;
 use sea_orm::EntityTrait as _;
 
@@ -7,7 +9,7 @@ use super::{Check, CheckError, Invariant};
 use crate::{
     disk::{self, RENDERS_FOLDER, segment_of_file_name},
     recordings::entity::recordings,
-    renders::Renders,
+    renders::{Render, Renders},
 };
 
 impl Check<'_> {
@@ -59,15 +61,30 @@ impl Check<'_> {
         if listed_renders.is_empty() {
             return Ok(());
         }
-        // A claim that is about to publish has its file in place before its row.
+        // A claim that is about to publish has its files in place before their rows.
         let renders = Renders(self.inner).of_recording(id).await?;
-        for (name, path) in listed_renders {
-            let known = renders.iter().any(|render| {
-                let publishing = !render.state.is_final() && name.starts_with(&render.id.to_string());
-                publishing || render.file.as_ref().is_some_and(|file| file.name == name)
-            });
-            if !known {
-                self.orphan(id, format!("{RENDERS_FOLDER}/{name}"), path).await;
+        let publishing = |folder: &str| {
+            let mut unfinished = renders.iter().filter(|render| !render.state.is_final());
+            unfinished.any(|render| folder.starts_with(&render.id.to_string()))
+        };
+        let known: BTreeSet<_> = renders
+            .iter()
+            .flat_map(Render::stored_files)
+            .map(|file| self.inner.data.recording(id).join(file.name))
+            .collect();
+        for (folder, path) in listed_renders {
+            if publishing(&folder) {
+                continue;
+            }
+            let is_known = known.iter().any(|file| file.parent() == Some(path.as_path()));
+            if !is_known {
+                self.orphan(id, format!("{RENDERS_FOLDER}/{folder}"), path).await;
+                continue;
+            }
+            for (name, path) in disk::blocking(move || disk::list_dir(&path)).await? {
+                if !known.contains(&path) {
+                    self.orphan(id, format!("{RENDERS_FOLDER}/{folder}/{name}"), path).await;
+                }
             }
         }
         Ok(())

@@ -1,11 +1,11 @@
-//! Whether each ready render has its file, and no other has one.
+//! Whether each ready render has its files, and no other has any.
 
 use greffier_media::{ids::RecordingId, lifecycle::RenderState};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use super::{Check, CheckError, Invariant, Repair};
 use crate::renders::{
-    Render,
+    Render, all_with_files,
     entity::{Column, Entity},
 };
 
@@ -16,21 +16,13 @@ impl Check<'_> {
             .filter(Column::DeletingNs.is_null())
             .all(self.inner.database.read())
             .await?;
-        let renders = models
-            .into_iter()
-            .map(Render::from_model)
-            .collect::<Result<Vec<_>, _>>()?;
-        let files: Vec<_> = renders.iter().filter_map(Render::stored_file).collect();
+        let renders = all_with_files(self.inner.database.read(), id, models).await?;
+        let files: Vec<_> = renders.iter().flat_map(Render::stored_files).collect();
         let remote = self.remote(id, &files).await;
         for render in &renders {
             self.report.renders += 1;
-            let file = render.stored_file();
-            if file.is_some() != (render.state == RenderState::Ready) {
-                let problem = format!(
-                    "is {}, {} a file",
-                    render.state,
-                    if file.is_some() { "with" } else { "without" }
-                );
+            if render.files.is_empty() == (render.state == RenderState::Ready) {
+                let problem = format!("is {}, with {} files", render.state, render.files.len());
                 let advice = "delete it, and render again";
                 self.note(
                     Invariant::RenderFile,
@@ -39,9 +31,9 @@ impl Check<'_> {
                     Repair::Impossible(advice.into()),
                 );
             }
-            if let Some(file) = file {
-                self.stored_file(Invariant::RenderFile, &file, &remote).await?;
-            }
+        }
+        for file in &files {
+            self.stored_file(Invariant::RenderFile, file, &remote).await?;
         }
         Ok(())
     }

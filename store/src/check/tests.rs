@@ -11,9 +11,8 @@ use crate::{
     ObjectsConfig,
     files::StoredFile,
     jobs::NewJob,
-    renders::{NewRender, Render, RenderResult},
     testing::{
-        Data, START, advance, capture, on_each_database, open_journal, packet, quietly, sealed, track, write_segments,
+        Data, START, advance, capture, on_each_database, open_journal, packet, render, sealed, track, write_segments,
     },
 };
 
@@ -65,26 +64,6 @@ async fn finds_for_people(store: &Store, invariant: Invariant) {
 fn lost_and_found(store: &Store) -> Vec<String> {
     let listed = disk::list_dir(&store.inner.data.lost_and_found()).unwrap();
     listed.into_iter().map(|(name, _)| name).collect()
-}
-
-async fn render(store: &Store, recording: RecordingId) -> Render {
-    let new = NewRender {
-        recording,
-        kind: "composite".into(),
-        request: json!({}),
-        max_attempts: 1,
-    };
-    store.renders().create(&new).await.unwrap();
-    let claim = store.renders().claim(Duration::from_secs(30)).await.unwrap().unwrap();
-    let path = claim.work.join("out");
-    fs::write(&path, "a render").unwrap();
-    let result = RenderResult {
-        path,
-        extension: "webm".into(),
-        media_type: "video/webm".into(),
-        probe: json!({}),
-    };
-    store.renders().publish(&claim, &result, quietly).await.unwrap()
 }
 
 fn with_objects() -> Data {
@@ -282,9 +261,9 @@ async fn a_lost_segment_is_found_and_read_from_the_object_store() {
         let whole = fs::read(&path).unwrap();
         let ruin = || {
             if missing {
-                fs::remove_file(&path).unwrap()
+                fs::remove_file(&path).unwrap();
             } else {
-                rot(&path)
+                rot(&path);
             }
         };
         ruin();
@@ -399,7 +378,7 @@ async fn renders_and_their_files_belong_together() {
         let store = data.open().await;
         let id = sealed(&store, "demo", 1).await.id;
         let ready = render(&store, id).await;
-        let path = ready.stored_file().unwrap().path(store.data());
+        let path = ready.stored_files()[0].path(store.data());
         fs::write(&path, "another!").unwrap();
         finds_for_people(&store, Invariant::RenderFile).await;
         fs::remove_file(&path).unwrap();
@@ -453,7 +432,7 @@ async fn leases_that_make_no_sense_are_ended() {
         let store = data.open().await;
         let new = NewJob::new("x", json!({}));
         store.jobs().enqueue(&new).await.unwrap();
-        let lease = Duration::from_secs(60);
+        let lease = Duration::from_mins(1);
         store.jobs().claim(&["x"], lease).await.unwrap().unwrap();
         sql(&store, "UPDATE jobs SET lease_token = NULL").await;
         finds_and_repairs(&store, Invariant::Jobs).await;

@@ -1,8 +1,13 @@
 //! What an operator may choose about the store; each field's text is its reference.
 
-mod duration;
+pub mod duration;
 
-use std::{collections::BTreeMap, fmt, fs, io, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
@@ -30,6 +35,13 @@ pub struct StoreConfig {
     pub database_file: Option<PathBuf>,
     /// Most connections to the database at a time. SQLite has one writer besides, whatever this says. At least 1.
     pub database_connections: u32,
+    /// What secrets in the database are sealed with: at least 32 random characters. Without it, `secrets.key` in
+    /// `data_dir`, which is made with it. Data directories that share a database need the same.
+    #[serde(serialize_with = "redacted", skip_serializing_if = "Option::is_none")]
+    pub secrets_key: Option<SecretString>,
+    /// A file that holds `secrets_key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets_key_file: Option<PathBuf>,
     /// Another home for finished files: sealed segments go there while the meeting goes on, renders once they are ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<ObjectsConfig>,
@@ -51,6 +63,8 @@ impl Default for StoreConfig {
             database: None,
             database_file: None,
             database_connections: 4,
+            secrets_key: None,
+            secrets_key_file: None,
             objects: None,
             min_free_bytes: 1 << 30,
             min_free_percent: 2,
@@ -83,7 +97,7 @@ impl Default for JournalConfig {
         Self {
             flush: Duration::from_millis(100),
             sync: Duration::from_secs(1),
-            segment: Duration::from_secs(5 * 60),
+            segment: Duration::from_mins(5),
             segment_bytes: 256 << 20,
         }
     }
@@ -216,7 +230,7 @@ impl StoreConfig {
         } = self.journal;
         let part_bytes = self.objects.as_ref().map_or(default_part_bytes(), |o| o.part_bytes);
         let ms = Duration::from_millis;
-        let day = Duration::from_secs(24 * 60 * 60);
+        let day = Duration::from_hours(24);
         for (holds, field, rule) in [
             (!self.data_dir.as_os_str().is_empty(), "data_dir", "a folder"),
             (self.database_connections >= 1, "database_connections", "at least 1"),
@@ -252,19 +266,40 @@ impl StoreConfig {
 
     /// The database's URL, if one is configured, wherever it is written.
     pub(crate) fn database_url(&self) -> Result<Option<SecretString>, ConfigError> {
-        match (&self.database, &self.database_file) {
-            (Some(_), Some(_)) => Err(ConfigError::Twice {
-                field: "database".into(),
+        secret("database", self.database.as_ref(), self.database_file.as_deref())
+    }
+
+    /// What secrets are sealed with, if it is configured, wherever it is written.
+    pub(crate) fn secrets_key(&self) -> Result<Option<SecretString>, ConfigError> {
+        let key = secret(
+            "secrets_key",
+            self.secrets_key.as_ref(),
+            self.secrets_key_file.as_deref(),
+        )?;
+        match key {
+            Some(key) if key.expose_secret().len() < 32 => Err(ConfigError::Value {
+                field: "secrets_key",
+                rule: "at least 32 characters long",
             }),
-            (Some(url), None) => Ok(Some(url.clone())),
-            (None, Some(path)) => read_secret("database", path).map(Some),
-            (None, None) => Ok(None),
+            key => Ok(key),
         }
     }
 }
 
+/// A secret that stands in the configuration or in a file.
+fn secret(field: &str, value: Option<&SecretString>, file: Option<&Path>) -> Result<Option<SecretString>, ConfigError> {
+    match (value, file) {
+        (Some(_), Some(_)) => Err(ConfigError::Twice {
+            field: field.to_owned(),
+        }),
+        (Some(secret), None) => Ok(Some(secret.clone())),
+        (None, Some(path)) => read_secret(field, path).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
 /// Reads a secret from the file that `<field>_file` names; one line's end is not part of it.
-pub(crate) fn read_secret(field: &str, path: &std::path::Path) -> Result<SecretString, ConfigError> {
+pub(crate) fn read_secret(field: &str, path: &Path) -> Result<SecretString, ConfigError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).into()),
         Err(source) => Err(ConfigError::SecretFile {
@@ -314,7 +349,7 @@ mod tests {
         config.validate().unwrap();
         assert_eq!(config.journal.flush, Duration::from_millis(100));
         assert_eq!(config.journal.sync, Duration::from_secs(1));
-        assert_eq!(config.journal.segment, Duration::from_secs(300));
+        assert_eq!(config.journal.segment, Duration::from_mins(5));
     }
 
     #[test]
@@ -335,10 +370,7 @@ mod tests {
         assert_eq!(config.journal.flush, Duration::from_millis(50));
         assert_eq!(config.journal.sync, Duration::from_secs(1));
         assert_eq!(config.retention.rules["board"].max_age, None);
-        assert_eq!(
-            config.retention.rules["daily"].max_age,
-            Some(Duration::from_secs(36 * 3600))
-        );
+        assert_eq!(config.retention.rules["daily"].max_age, Some(Duration::from_hours(36)));
         let shown = format!("{config:?} {}", to_value(&config).unwrap());
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("aws_secret_access_key"), "{shown}");

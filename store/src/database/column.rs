@@ -4,6 +4,7 @@
 use std::{error::Error, str::FromStr, time::Duration};
 
 use greffier_media::time::Arrival;
+use sea_orm::sea_query::LikeExpr;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::DatabaseError;
@@ -124,6 +125,20 @@ pub(crate) fn to_name<T: Serialize>(value: &T) -> String {
         Ok(serde_json::Value::String(name)) => name,
         other => unreachable!("an enum without fields is written as a string, not as {other:?}"),
     }
+}
+
+/// The pattern of what contains `text`, which stands for itself. What is searched is in lower case already: what
+/// databases take for lower case differs.
+pub(crate) fn contains(text: &str) -> LikeExpr {
+    let mut pattern = String::from("%");
+    for character in text.to_lowercase().chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    LikeExpr::new(pattern).escape('\\')
 }
 
 #[cfg(test)]

@@ -113,11 +113,10 @@ enum Class {
 
 fn classify(error: &DbErr) -> Class {
     let source = match error {
-        DbErr::ConnectionAcquire(_) => return Class::Unreachable,
         DbErr::Conn(RuntimeErr::SqlxError(source))
         | DbErr::Exec(RuntimeErr::SqlxError(source))
         | DbErr::Query(RuntimeErr::SqlxError(source)) => source,
-        DbErr::Conn(_) => return Class::Unreachable,
+        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => return Class::Unreachable,
         _ => return Class::Other,
     };
     match source.as_ref() {

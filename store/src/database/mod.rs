@@ -10,6 +10,7 @@ pub(crate) mod column;
 mod error;
 mod migrations;
 mod schema;
+mod table;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -24,6 +25,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub use error::DatabaseError;
 pub(crate) use error::NotUnique;
 pub(crate) use schema::{Schema, SchemaDifference};
+pub(crate) use table::table;
 
 use self::migrations::Migrator;
 

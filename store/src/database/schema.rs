@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Access, Database, DatabaseError, Location, migrations::Migrator};
 
-/// Every table, column, index and constraint, as a line of text each.
+/// Every table, column, index, constraint and trigger, as a line of text each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Schema(BTreeSet<String>);
 
@@ -30,26 +30,23 @@ impl Schema {
 
     /// What this version would make in an empty database of the same kind. Leaves nothing behind.
     pub(crate) async fn fresh(database: &Database) -> Result<Self, DatabaseError> {
-        match database.write().get_database_backend() {
-            DbBackend::Postgres => {
-                // It is rolled back, so it may write even where nothing else may.
-                let write = Some(AccessMode::ReadWrite);
-                let transaction = database.write().begin_with_config(None, write).await?;
-                transaction.execute_unprepared("CREATE SCHEMA greffier_check").await?;
-                transaction
-                    .execute_unprepared("SET LOCAL search_path TO greffier_check")
-                    .await?;
-                let schema = Self::migrate_and_dump(&transaction).await;
-                transaction.rollback().await?;
-                schema
-            }
-            _ => {
-                // An empty name is a private database that lives as long as its connection.
-                let location = Location::SqliteFile(Path::new("").to_owned());
-                let empty = Database::connect(&location, 1, Access::ReadWrite).await?;
-                let transaction = empty.begin().await?;
-                Self::migrate_and_dump(&transaction).await
-            }
+        if database.write().get_database_backend() == DbBackend::Postgres {
+            // It is rolled back, so it may write even where nothing else may.
+            let write = Some(AccessMode::ReadWrite);
+            let transaction = database.write().begin_with_config(None, write).await?;
+            transaction.execute_unprepared("CREATE SCHEMA greffier_check").await?;
+            transaction
+                .execute_unprepared("SET LOCAL search_path TO greffier_check")
+                .await?;
+            let schema = Self::migrate_and_dump(&transaction).await;
+            transaction.rollback().await?;
+            schema
+        } else {
+            // An empty name is a private database that lives as long as its connection.
+            let location = Location::SqliteFile(Path::new("").to_owned());
+            let empty = Database::connect(&location, 1, Access::ReadWrite).await?;
+            let transaction = empty.begin().await?;
+            Self::migrate_and_dump(&transaction).await
         }
     }
 
@@ -102,4 +99,8 @@ const POSTGRES_SCHEMA: &str = "
     SELECT 'constraint ' || conname || ': '
         || REPLACE(pg_get_constraintdef(pg_constraint.oid), quote_ident(nspname) || '.', '')
     FROM pg_constraint JOIN pg_namespace ON pg_namespace.oid = connamespace
-    WHERE nspname = current_schema()";
+    WHERE nspname = current_schema()
+    UNION ALL
+    SELECT 'trigger ' || tgname || ' of ' || relname
+    FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE NOT tgisinternal AND nspname = current_schema()";

@@ -8,6 +8,7 @@ use std::{
     fmt::Write as _,
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     panic,
     path::{Path, PathBuf},
 };
@@ -70,6 +71,15 @@ pub(crate) fn create_dir_below(path: &Path) -> Result<(), DiskError> {
 
 /// Writes a small file whole: whoever reads it finds the old content or the new.
 pub(crate) fn write_file(path: &Path, content: &[u8]) -> Result<(), DiskError> {
+    write_whole(path, content, 0o666)
+}
+
+/// The same for what nobody but its owner may read.
+pub(crate) fn write_private_file(path: &Path, content: &[u8]) -> Result<(), DiskError> {
+    write_whole(path, content, 0o600)
+}
+
+fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<(), DiskError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);
@@ -77,6 +87,7 @@ pub(crate) fn write_file(path: &Path, content: &[u8]) -> Result<(), DiskError> {
         .write(true)
         .create(true)
         .truncate(true)
+        .mode(mode)
         .open(&new)
         .and_then(|mut file| {
             file.write_all(content)?;

@@ -4,15 +4,18 @@
 //! ```text
 //! <data>/greffier.lock                                 who has it
 //! <data>/node                                          its identity, for databases that several share
+//! <data>/secrets.key                                   what secrets in the database are sealed with
 //! <data>/greffier.db                                   the database, if it is SQLite
 //! <data>/recordings/rec_…/journal-00000.mcap           the journal
-//! <data>/recordings/rec_…/renders/rnd_….webm           what was derived from it
+//! <data>/recordings/rec_…/renders/rnd_…-1/alice.webm   what was derived from it, by the render's attempt
+//! <data>/reserve                                       room for ending recordings well when the disk is full
 //! <data>/work/rnd_…/                                   what a render in progress writes; emptied at start
 //! <data>/lost+found/                                   what `check` found and nobody knows
 //! ```
 
 mod durable;
 mod lock;
+pub(crate) mod reserve;
 mod space;
 
 use std::{
@@ -24,7 +27,7 @@ use greffier_media::ids::{RecordingId, RenderId, SegmentIndex};
 
 pub(crate) use durable::{
     blocking, create_dir, create_dir_below, file_len, hex, list_dir, move_aside, remove_dir_all, remove_file, rename,
-    sha256_of, sync_dir, sync_file, write_file,
+    sha256_of, sync_dir, sync_file, write_file, write_private_file,
 };
 pub(crate) use lock::DataLock;
 pub use lock::LockError;
@@ -53,6 +56,14 @@ impl DataDir {
 
     pub(crate) fn node(&self) -> PathBuf {
         self.root.join("node")
+    }
+
+    pub(crate) fn seal_key(&self) -> PathBuf {
+        self.root.join("secrets.key")
+    }
+
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
     }
 
     pub(crate) fn database(&self) -> PathBuf {

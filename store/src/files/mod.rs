@@ -15,7 +15,7 @@ use tokio_util::io::ReaderStream;
 use crate::{
     DataDir, DatabaseError, DiskError, ErrorKind, ObjectError, RecordingError, RenderError, disk, objects,
     recordings::{Segment, all_segments, entity::segments},
-    renders,
+    renders::entity::files as render_files,
     store::Inner,
 };
 
@@ -26,10 +26,11 @@ const SEGMENT_MEDIA_TYPE: &str = "application/x-mcap";
 const READ_BYTES: usize = 128 * 1024;
 
 /// Which part of a recording a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FilePart {
     Segment(SegmentIndex),
-    Render(RenderId),
+    /// One of a render's files, by its name.
+    Render(RenderId, String),
 }
 
 /// A finished file. Its bytes never change, so its SHA-256 is a strong validator (`ETag`).
@@ -37,8 +38,10 @@ pub enum FilePart {
 pub struct StoredFile {
     pub recording: RecordingId,
     pub part: FilePart,
-    /// Below the recording's folder: `journal-00000.mcap`, `renders/rnd_….webm`.
+    /// Below the recording's folder: `journal-00000.mcap`, `renders/rnd_…-1/alice.webm`.
     pub name: String,
+    /// The same in the object store, where not every name is possible.
+    pub(crate) object: String,
     pub media_type: String,
     pub bytes: u64,
     /// In lower-case hexadecimal.
@@ -55,6 +58,7 @@ impl StoredFile {
             recording,
             part: FilePart::Segment(segment.index),
             name: disk::segment_file_name(segment.index),
+            object: disk::segment_file_name(segment.index),
             media_type: SEGMENT_MEDIA_TYPE.to_owned(),
             bytes: segment.bytes,
             sha256: segment.sha256.clone().filter(|_| segment.sealed)?,
@@ -70,7 +74,7 @@ impl StoredFile {
 
     /// Where it is in the object store, below the configured prefix.
     pub(crate) fn key(&self) -> String {
-        format!("recordings/{}/{}", self.recording, self.name)
+        format!("recordings/{}/{}", self.recording, self.object)
     }
 }
 
@@ -92,7 +96,7 @@ impl Files<'_> {
             .filter_map(|segment| StoredFile::of_segment(recording, segment))
             .collect();
         let renders = crate::renders::Renders(self.0).list(recording).await?;
-        files.extend(renders.iter().filter_map(crate::renders::Render::stored_file));
+        files.extend(renders.iter().flat_map(crate::renders::Render::stored_files));
         Ok(files)
     }
 
@@ -111,9 +115,9 @@ impl Files<'_> {
             .filter(segments::Column::UploadedNs.is_not_null())
             .count(connection)
             .await?;
-        let renders = renders::entity::Entity::find()
-            .filter(renders::entity::Column::RecordingId.eq(recording.to_string()))
-            .filter(renders::entity::Column::UploadedNs.is_not_null())
+        let renders = render_files::Entity::find()
+            .filter(render_files::Column::RecordingId.eq(recording.to_string()))
+            .filter(render_files::Column::UploadedNs.is_not_null())
             .count(connection)
             .await?;
         Ok(segments + renders > 0)

@@ -15,7 +15,7 @@ pub(crate) mod entity;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use greffier_media::{ids::JobId, time::Arrival};
 use sea_orm::{
@@ -41,7 +41,7 @@ use crate::{
 /// How long a job waits after its first failure; each further failure makes it four times as long …
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 /// … up to this: what is broken for longer is looked at often enough.
-const LAST_RETRY: Duration = Duration::from_secs(10 * 60);
+const LAST_RETRY: Duration = Duration::from_mins(10);
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -178,6 +178,46 @@ impl Jobs<'_> {
     pub async fn get(&self, id: JobId) -> Result<Job, JobError> {
         let model = Entity::find_by_id(id.to_string()).one(self.0.database.read()).await?;
         Ok(Job::from_model(model.ok_or(JobError::NotFound(id))?)?)
+    }
+
+    /// Jobs in one state, or all, the newest first, up to `limit` after `after`. Answers whether there is more.
+    pub async fn list(
+        &self,
+        state: Option<JobState>,
+        after: Option<JobId>,
+        limit: u64,
+    ) -> Result<(Vec<Job>, bool), JobError> {
+        let mut wanted = Entity::find().order_by_desc(Column::Id);
+        if let Some(state) = state {
+            wanted = wanted.filter(Column::State.eq(to_name(&state)));
+        }
+        if let Some(after) = after {
+            wanted = wanted.filter(Column::Id.lt(after.to_string()));
+        }
+        let mut models = wanted
+            .limit(limit.saturating_add(1))
+            .all(self.0.database.read())
+            .await?;
+        let more = models.len() as u64 > limit;
+        models.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok((models.into_iter().map(Job::from_model).collect::<Result<_, _>>()?, more))
+    }
+
+    /// How many there are in each state; those that were purged do not count.
+    pub async fn count_by_state(&self) -> Result<HashMap<JobState, u64>, JobError> {
+        let counts: Vec<(String, i64)> = Entity::find()
+            .select_only()
+            .column(Column::State)
+            .column_as(Column::Id.count(), "jobs")
+            .group_by(Column::State)
+            .into_tuple()
+            .all(self.0.database.read())
+            .await?;
+        let count = |(state, count): (String, i64)| {
+            let row = Row::new("jobs", &state);
+            Ok((row.name("state", &state)?, row.count("id", count)?))
+        };
+        Ok(counts.into_iter().map(count).collect::<Result<_, DatabaseError>>()?)
     }
 
     /// Unfinished jobs of a kind, the oldest first.

@@ -256,3 +256,25 @@ async fn jobs_may_wait_and_are_forgotten() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn jobs_are_listed_and_counted() {
+    on_each_database(async |data: Data| {
+        let store = data.open().await;
+        let jobs = store.jobs();
+        let mut ids = Vec::new();
+        for n in 0..3 {
+            data.after(1);
+            ids.push(jobs.enqueue(&job(n)).await.unwrap().id);
+        }
+        claim(jobs).await.unwrap();
+        let counts = jobs.count_by_state().await.unwrap();
+        assert_eq!((counts[&JobState::Queued], counts[&JobState::Running]), (2, 1));
+        let (page, more) = jobs.list(Some(JobState::Queued), None, 1).await.unwrap();
+        assert!(more && page[0].id == ids[2]);
+        let (rest, more) = jobs.list(None, Some(ids[2]), 5).await.unwrap();
+        assert!(!more);
+        assert_eq!(rest.iter().map(|job| job.id).collect::<Vec<_>>(), [ids[1], ids[0]]);
+    })
+    .await;
+}

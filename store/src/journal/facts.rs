@@ -4,16 +4,19 @@
 use std::collections::BTreeMap;
 
 use greffier_media::{
-    ids::{ParticipantIdentity, SegmentIndex, TrackSid},
+    ids::{ParticipantIdentity, ParticipantSid, SegmentIndex, TrackSid},
     journal::{
-        Message, RoomEvent, Topic, TrackChannel,
-        event::{ParticipantInfo, ParticipantKind},
+        ChatMessage, Message, RoomEvent, Topic, TrackChannel,
+        event::{ParticipantInfo, ParticipantKind, Speaker},
     },
     rtp::SequenceExtender,
     time::Arrival,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// Characters of a chat message that the timeline keeps; the journal has all.
+const MAX_CHAT_TEXT: usize = 4000;
 
 /// What one segment holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +100,8 @@ pub(super) struct Counter {
     streams: Vec<Stream>,
     participants: BTreeMap<ParticipantIdentity, String>,
     events: Vec<TimelineEvent>,
+    /// Who was speaking last: the server repeats it whenever somebody gets louder.
+    speaking: Vec<ParticipantSid>,
 }
 
 /// One RTP stream: one channel of the segment.
@@ -180,18 +185,38 @@ impl Counter {
     pub(super) fn event(&mut self, at: Arrival, event: &RoomEvent) {
         match event {
             RoomEvent::Snapshot { participants, .. } => {
-                participants
-                    .iter()
-                    .for_each(|participant| self.participant(participant));
+                for participant in participants {
+                    self.participant(participant);
+                }
             }
             RoomEvent::ParticipantJoined { participant } => self.participant(participant),
             // What is missing from here on was not lost: nobody listened.
             RoomEvent::RecordingResumed { .. } | RoomEvent::Reconnected | RoomEvent::Gap { .. } => {
                 self.streams.iter_mut().for_each(Stream::interrupt);
             }
+            RoomEvent::ActiveSpeakers { speakers } => self.speakers(at, speakers),
             _ => {}
         }
         self.events.extend(TimelineEvent::from_room(at, event));
+    }
+
+    /// Only a change of who speaks is worth an entry, not of how loud.
+    fn speakers(&mut self, at: Arrival, speakers: &[Speaker]) {
+        let mut now: Vec<_> = speakers.iter().map(|speaker| speaker.participant.clone()).collect();
+        now.sort();
+        if now != self.speaking {
+            self.events
+                .push(TimelineEvent::of("active_speakers", at, json!({ "speakers": now })));
+            self.speaking = now;
+        }
+    }
+
+    pub(super) fn chat(&mut self, at: Arrival, message: &ChatMessage) {
+        let text: String = message.text.chars().take(MAX_CHAT_TEXT).collect();
+        let data = json!({
+            "id": message.id, "from": message.from, "text": text, "edited": message.edited, "deleted": message.deleted,
+        });
+        self.events.push(TimelineEvent::of("chat_message", at, data));
     }
 
     fn participant(&mut self, participant: &ParticipantInfo) {
@@ -290,6 +315,11 @@ impl ReadCounter {
                     self.counter.event(message.arrival, &event);
                 }
             }
+            (Topic::Chat, _) => {
+                if let Ok(chat) = serde_json::from_slice(&message.data) {
+                    self.counter.chat(message.arrival, &chat);
+                }
+            }
             _ => {}
         }
     }
@@ -300,6 +330,15 @@ impl ReadCounter {
 }
 
 impl TimelineEvent {
+    fn of(kind: &str, at: Arrival, mut data: Value) -> Self {
+        data["type"] = kind.into();
+        Self {
+            at,
+            kind: kind.to_owned(),
+            data,
+        }
+    }
+
     /// What of an event belongs on the timeline: not what repeats every second, nor what only machines read.
     fn from_room(at: Arrival, event: &RoomEvent) -> Option<Self> {
         match event {
@@ -319,8 +358,16 @@ impl TimelineEvent {
         }
         let mut data = serde_json::to_value(event).ok()?;
         if let Some(participant) = data.get_mut("participant").and_then(Value::as_object_mut) {
-            for long in ["metadata", "attributes", "permissions", "tracks"] {
+            for long in ["metadata", "attributes", "permissions"] {
                 participant.remove(long);
+            }
+            // Who comes with tracks, or was there with them before us, publishes nothing for us to hear of.
+            if let Some(Value::Array(tracks)) = participant.remove("tracks")
+                && !tracks.is_empty()
+            {
+                let short =
+                    |track: &Value| json!({"sid": track["sid"], "source": track["source"], "muted": track["muted"]});
+                participant.insert("tracks".to_owned(), tracks.iter().map(short).collect());
             }
         }
         let kind = data.get("type")?.as_str()?.to_owned();
@@ -332,11 +379,9 @@ impl TimelineEvent {
 mod tests {
     use greffier_media::{
         codec::MediaKind,
-        ids::ParticipantSid,
         journal::{Encryption, TrackSource, event::Permissions},
         time::ClockRate,
     };
-    use serde_json::json;
 
     use super::*;
 
@@ -469,7 +514,7 @@ mod tests {
     #[test]
     fn the_timeline_is_condensed() {
         let mut counter = Counter::default();
-        counter.event(at(1), &RoomEvent::ActiveSpeakers { speakers: Vec::new() });
+        counter.event(at(1), &RoomEvent::Reconnecting);
         counter.event(at(2), &RoomEvent::RecordingPaused { by: Some("ana".into()) });
         let facts = counter.facts(SegmentIndex(0), 0, 0);
         let paused = TimelineEvent {
@@ -478,5 +523,69 @@ mod tests {
             data: json!({"type": "recording_paused", "by": "ana"}),
         };
         assert_eq!(facts.events, [paused]);
+    }
+
+    #[test]
+    fn who_comes_with_tracks_is_told_with_them() {
+        let participant = json!({
+            "sid": "PA_a", "identity": "ana", "name": "Ana", "metadata": "long",
+            "tracks": [{"sid": "TR_m", "kind": "audio", "source": "microphone", "muted": true, "mime": "audio/opus"}],
+        });
+        let joined = serde_json::from_value(json!({"type": "participant_joined", "participant": participant})).unwrap();
+        let mut counter = Counter::default();
+        counter.event(at(1), &joined);
+        let told = &counter.facts(SegmentIndex(0), 0, 0).events[0].data["participant"];
+        assert_eq!(
+            told["tracks"],
+            json!([{"sid": "TR_m", "source": "microphone", "muted": true}])
+        );
+        assert_eq!(told.get("metadata"), None);
+    }
+
+    #[test]
+    fn who_speaks_is_told_when_it_changes() {
+        let speaking = |levels: &[(&str, f32)]| RoomEvent::ActiveSpeakers {
+            speakers: levels
+                .iter()
+                .map(|(sid, level)| Speaker {
+                    participant: ParticipantSid::new(sid).unwrap(),
+                    level: *level,
+                })
+                .collect(),
+        };
+        let mut counter = Counter::default();
+        counter.event(at(1), &speaking(&[]));
+        counter.event(at(2), &speaking(&[("PA_a", 0.5), ("PA_b", 0.1)]));
+        counter.event(at(3), &speaking(&[("PA_b", 0.7), ("PA_a", 0.2)]));
+        counter.event(at(4), &speaking(&[]));
+        let told: Vec<_> = counter.facts(SegmentIndex(0), 0, 0).events;
+        let told: Vec<_> = told
+            .iter()
+            .map(|event| (event.at, event.data["speakers"].clone()))
+            .collect();
+        assert_eq!(told, [(at(2), json!(["PA_a", "PA_b"])), (at(4), json!([]))]);
+    }
+
+    #[test]
+    fn what_was_written_is_on_the_timeline() {
+        let mut counter = Counter::default();
+        let message = ChatMessage {
+            id: "1".into(),
+            from: Some(ParticipantIdentity::new("ana").unwrap()),
+            sent_at: None,
+            text: "é".repeat(MAX_CHAT_TEXT + 1),
+            edited: false,
+            deleted: false,
+        };
+        counter.chat(at(1), &message);
+        let event = &counter.facts(SegmentIndex(0), 0, 0).events[0];
+        assert_eq!(
+            (event.kind.as_str(), event.data["from"].as_str()),
+            ("chat_message", Some("ana"))
+        );
+        assert_eq!(
+            event.data["text"].as_str().map(|text| text.chars().count()),
+            Some(MAX_CHAT_TEXT)
+        );
     }
 }

@@ -15,7 +15,9 @@ use greffier_media::{ids::RecordingId, journal::WriteError};
 pub use facts::{SegmentFacts, TimelineEvent, Torn, TrackFacts};
 pub use file::SyncHandle;
 pub(crate) use recovery::{inspect_segment, seal_segment, segments_in};
-pub use writer::{Journal, JournalWriter, MAX_TICK_INTERVAL, Progress, Tick, TrackHandle, UnsealedSegment};
+pub use writer::{
+    Journal, JournalWriter, MAX_TICK_INTERVAL, NewSegment, NextSegment, Progress, Tick, TrackHandle, UnsealedSegment,
+};
 
 use crate::{DiskError, ErrorKind};
 
@@ -30,6 +32,8 @@ pub enum JournalError {
     Write { path: PathBuf, source: WriteError },
     #[error("the track belongs to another journal")]
     UnknownTrack,
+    #[error("the new segment belongs to another journal")]
+    UnknownSegment,
     #[error("a journal holds no more than four thousand million segments")]
     TooManySegments,
     #[error("the journal of {0} is being written already")]
@@ -45,7 +49,7 @@ impl JournalError {
         match self {
             Self::Disk(error) => error.kind(),
             Self::Write { source, .. } => source.kind().into(),
-            Self::UnknownTrack => ErrorKind::Invalid,
+            Self::UnknownTrack | Self::UnknownSegment => ErrorKind::Invalid,
             Self::TooManySegments | Self::InUse(_) | Self::ReadOnly => ErrorKind::Conflict,
             Self::NotMended { .. } => ErrorKind::DataLoss,
         }

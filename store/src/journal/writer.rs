@@ -4,10 +4,10 @@ use std::{any::Any, path::PathBuf, sync::Arc, time::Duration};
 
 use greffier_media::{
     ids::{RecordingId, SegmentIndex},
-    journal::{ChannelId, RoomEvent, RoomMessage, SegmentWriter, TrackChannel, WriteError},
+    journal::{ChannelId, ChatMessage, RoomEvent, RoomMessage, SegmentWriter, TrackChannel, WriteError},
     time::{Arrival, WallTime},
 };
-use sha2::{Digest as _, Sha256};
+use sha2::Digest as _;
 
 use super::{
     JournalError, SegmentFacts, SyncHandle,
@@ -38,7 +38,7 @@ pub struct Journal {
     pub(crate) dir: PathBuf,
     pub(crate) lost_and_found: PathBuf,
     pub(crate) settings: JournalConfig,
-    pub(crate) claim: ClaimGuard<RecordingId>,
+    pub(crate) claim: Arc<ClaimGuard<RecordingId>>,
 }
 
 impl Journal {
@@ -55,7 +55,8 @@ impl Journal {
             Some((last, _)) => last.next().ok_or(JournalError::TooManySegments)?,
             None => SegmentIndex(0),
         };
-        let segment = Segment::create(&self, index, now, snapshot)?;
+        let file = SegmentFile::create(&self.dir.join(disk::segment_file_name(index)))?;
+        let segment = Segment::begin(file, index, now, snapshot)?;
         Ok(JournalWriter {
             journal: self,
             tracks: Vec::new(),
@@ -90,13 +91,50 @@ struct Track {
     rtcp: Option<ChannelId>,
 }
 
+/// The place of a segment that is to begin: for any thread, as making its file waits for the disk.
+#[derive(Debug)]
+pub struct NextSegment {
+    index: SegmentIndex,
+    path: PathBuf,
+}
+
+/// A file for the next segment, with nothing in it yet. Dropped, it is removed.
+#[derive(Debug)]
+#[must_use = "it is made for `JournalWriter::begin`"]
+pub struct NewSegment {
+    index: SegmentIndex,
+    /// `None` once it is a segment's.
+    file: Option<SegmentFile>,
+}
+
+impl NextSegment {
+    /// Makes the file, and its name durable. Blocks on the disk.
+    ///
+    /// After an error there is no file, and it can be tried again.
+    pub fn create(self) -> Result<NewSegment, JournalError> {
+        Ok(NewSegment {
+            index: self.index,
+            file: Some(SegmentFile::create(&self.path)?),
+        })
+    }
+}
+
+impl Drop for NewSegment {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            // Recovery, which would find it otherwise, can do with a segment that holds nothing, too.
+            let _ = disk::remove_file(file.shared().path());
+        }
+    }
+}
+
 /// What the owner of a writer has to do.
 #[derive(Debug)]
 #[must_use]
 pub struct Tick {
     /// To be [synced](SyncHandle::sync) soon, here or on another thread.
     pub sync: Option<SyncHandle>,
-    /// The segment is long or large enough: [`rotate`](JournalWriter::rotate).
+    /// The segment is long or large enough: [`begin`](JournalWriter::begin) the next.
     pub rotate: bool,
 }
 
@@ -108,6 +146,8 @@ pub struct Progress {
     pub flushed: u64,
     /// Safe if the power fails.
     pub synced: u64,
+    /// Of messages that are still in memory.
+    pub unflushed: u64,
 }
 
 impl JournalWriter {
@@ -174,9 +214,11 @@ impl JournalWriter {
         let now = self.now;
         let JournalConfig { flush, sync, .. } = self.journal.settings;
         let segment = &mut self.segment;
+        // What would be too old by the next tick goes now.
+        let flush_after = flush.saturating_sub(MAX_TICK_INTERVAL);
         if segment
             .unflushed_since
-            .is_some_and(|since| now.saturating_since(since) >= flush)
+            .is_some_and(|since| now.saturating_since(since) >= flush_after)
         {
             segment.flush()?;
         }
@@ -209,32 +251,52 @@ impl JournalWriter {
         self.segment.flush()
     }
 
-    /// Begins the next segment, and hands back the one before it to be sealed, here or on another thread.
+    /// Where the next segment will be.
+    pub fn next_segment(&self) -> Result<NextSegment, JournalError> {
+        let index = self.segment.index.next().ok_or(JournalError::TooManySegments)?;
+        let path = self.journal.dir.join(disk::segment_file_name(index));
+        Ok(NextSegment { index, path })
+    }
+
+    /// Begins the [next](Self::next_segment) segment, and hands back the one before it to be sealed, here or on another thread. It
+    /// waits for the disk no more than appending does.
     ///
-    /// After an error the writer goes on with the old segment, and nothing is lost.
+    /// After an error the writer goes on with the old segment, the new file is gone, and nothing is lost.
+    pub fn begin(
+        &mut self,
+        mut new: NewSegment,
+        now: Arrival,
+        snapshot: impl FnOnce(SegmentIndex) -> RoomEvent,
+    ) -> Result<UnsealedSegment, JournalError> {
+        self.segment.flush()?;
+        let file = new.file.take().filter(|_| Some(new.index) == self.segment.index.next());
+        let file = file.ok_or(JournalError::UnknownSegment)?;
+        let next = Segment::begin(file, new.index, now, snapshot)?;
+        let old = std::mem::replace(&mut self.segment, next);
+        for track in &mut self.tracks {
+            (track.rtp, track.rtcp) = (None, None);
+        }
+        Ok(old.finish(&self.journal, None))
+    }
+
+    /// [Makes](NextSegment::create) and [begins](Self::begin) the next segment: for who may wait for the disk.
     pub fn rotate(
         &mut self,
         now: Arrival,
         snapshot: impl FnOnce(SegmentIndex) -> RoomEvent,
     ) -> Result<UnsealedSegment, JournalError> {
         self.segment.flush()?;
-        let index = self.segment.index.next().ok_or(JournalError::TooManySegments)?;
-        let next = Segment::create(&self.journal, index, now, snapshot)?;
-        let old = std::mem::replace(&mut self.segment, next);
-        for track in &mut self.tracks {
-            (track.rtp, track.rtcp) = (None, None);
-        }
-        Ok(old.finish(&self.journal))
+        let new = self.next_segment()?.create()?;
+        self.begin(new, now, snapshot)
     }
 
     /// Ends the journal, and hands back its last segment to be sealed.
     ///
-    /// If what is left in memory cannot be written, that much is missing from the segment, which is mended when it is
-    /// sealed.
-    pub fn close(self) -> UnsealedSegment {
-        let mut unsealed = self.segment.finish(&self.journal);
-        unsealed.claim = Some(self.journal.claim);
-        unsealed
+    /// If what is left in memory cannot be written, sealing tries once more; if it still cannot be, that much is missing from
+    /// the segment, which is mended then.
+    pub fn close(mut self) -> UnsealedSegment {
+        let error = self.segment.flush().err();
+        self.segment.finish(&self.journal, error)
     }
 
     pub fn progress(&self) -> Progress {
@@ -242,6 +304,7 @@ impl JournalWriter {
             segment: self.segment.index,
             flushed: self.segment.shared.written(),
             synced: self.segment.shared.synced(),
+            unflushed: self.segment.writer.unflushed_bytes(),
         }
     }
 
@@ -284,15 +347,14 @@ impl std::fmt::Debug for Segment {
 }
 
 impl Segment {
-    /// Makes the file with the snapshot in it, flushed. If that fails, there is no file.
-    fn create(
-        journal: &Journal,
+    /// Puts the snapshot into the new file, flushed. If that fails, the file is gone.
+    fn begin(
+        file: SegmentFile,
         index: SegmentIndex,
         now: Arrival,
         snapshot: impl FnOnce(SegmentIndex) -> RoomEvent,
     ) -> Result<Self, JournalError> {
-        let path = journal.dir.join(disk::segment_file_name(index));
-        let file = SegmentFile::create(&path)?;
+        let path = file.shared().path().to_owned();
         let begin = || {
             let shared = Arc::clone(file.shared());
             let mut segment = Self {
@@ -359,6 +421,8 @@ impl Segment {
         self.counter.message(arrival);
         if let Some(event) = (message as &dyn Any).downcast_ref::<RoomEvent>() {
             self.counter.event(arrival, event);
+        } else if let Some(chat) = (message as &dyn Any).downcast_ref::<ChatMessage>() {
+            self.counter.chat(arrival, chat);
         }
         Ok(())
     }
@@ -375,32 +439,42 @@ impl Segment {
         self.shared.written() + self.writer.unflushed_bytes()
     }
 
-    fn finish(self, journal: &Journal) -> UnsealedSegment {
-        let finished = self.writer.finish().map(|(file, _)| file.into_hash());
+    fn finish(self, journal: &Journal, write_error: Option<JournalError>) -> UnsealedSegment {
         UnsealedSegment {
             recording: journal.recording,
             lost_and_found: journal.lost_and_found.clone(),
             index: self.index,
-            finished: finished.map_err(|error| JournalError::of_write(error, self.shared.path())),
+            writer: self.writer,
+            write_error,
             shared: self.shared,
             counter: self.counter,
-            claim: None,
+            _claim: Arc::clone(&journal.claim),
         }
     }
 }
 
 /// A segment that gets no further messages, and has yet to be brought to the disk.
-#[derive(Debug)]
 #[must_use = "an unsealed segment is found and sealed at the next start only"]
 pub struct UnsealedSegment {
     recording: RecordingId,
     lost_and_found: PathBuf,
     index: SegmentIndex,
-    finished: Result<Sha256, JournalError>,
+    writer: SegmentWriter<SegmentFile>,
+    write_error: Option<JournalError>,
     shared: Arc<Shared>,
     counter: Counter,
-    /// With a journal's last segment: nobody else may write until it is sealed.
-    claim: Option<ClaimGuard<RecordingId>>,
+    /// Nobody else may write before it is sealed.
+    _claim: Arc<ClaimGuard<RecordingId>>,
+}
+
+impl std::fmt::Debug for UnsealedSegment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UnsealedSegment")
+            .field("index", &self.index)
+            .field("path", &self.shared.path())
+            .field("write_error", &self.write_error)
+            .finish_non_exhaustive()
+    }
 }
 
 impl UnsealedSegment {
@@ -408,22 +482,25 @@ impl UnsealedSegment {
         self.index
     }
 
-    /// Why the end of the segment could not be written, if so: then sealing mends it, and what was not flushed is lost.
+    /// Why the last messages could not be written, if so.
     pub fn write_error(&self) -> Option<&JournalError> {
-        self.finished.as_ref().err()
+        self.write_error.as_ref()
     }
 
-    /// Blocks until the disk has all of it, and answers what it holds, for its row. After an error, recovery at the
-    /// next start seals it.
+    /// Writes its end, blocks until the disk has all of it, and answers what it holds, for its row. After an error, recovery
+    /// at the next start seals it.
     pub fn seal(self) -> Result<SegmentFacts, JournalError> {
-        match self.finished {
-            Ok(hash) => {
+        match self.writer.finish() {
+            Ok((file, _)) => {
                 self.shared.sync()?;
                 let mut facts = self.counter.facts(self.index, self.shared.written(), 0);
-                facts.sha256 = Some(disk::hex(&hash.finalize()));
+                facts.sha256 = Some(disk::hex(&file.into_hash().finalize()));
                 Ok(facts)
             }
-            Err(_) => recovery::seal_segment(self.shared.path(), self.recording, self.index, &self.lost_and_found),
+            Err(error) => {
+                tracing::warn!(recording = %self.recording, segment = %self.index, %error, "the end of a segment is mended");
+                recovery::seal_segment(self.shared.path(), self.recording, self.index, &self.lost_and_found)
+            }
         }
     }
 }

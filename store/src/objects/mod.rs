@@ -33,7 +33,7 @@ use crate::{
         Segment,
         entity::{recordings, segments},
     },
-    renders::{self, Render},
+    renders::{self, entity::files as render_files},
     store::Inner,
 };
 
@@ -74,9 +74,8 @@ impl Objects<'_> {
             .add(segments::Column::OnDisk.eq(true))
             .add(segments::Column::UploadedNs.is_null());
         let renders = Condition::all()
-            .add(renders::entity::Column::File.is_not_null())
-            .add(renders::entity::Column::OnDisk.eq(true))
-            .add(renders::entity::Column::UploadedNs.is_null());
+            .add(render_files::Column::OnDisk.eq(true))
+            .add(render_files::Column::UploadedNs.is_null());
         self.files(segments, renders, Condition::all(), limit).await
     }
 
@@ -104,7 +103,7 @@ impl Objects<'_> {
 
     async fn set_uploaded(&self, file: &StoredFile, uploaded_ns: Option<i64>) -> Result<u64, DatabaseError> {
         let connection = self.0.database.write();
-        let set = match file.part {
+        let set = match &file.part {
             FilePart::Segment(index) => {
                 segments::Entity::update_many()
                     .col_expr(segments::Column::UploadedNs, Expr::value(uploaded_ns))
@@ -113,10 +112,11 @@ impl Objects<'_> {
                     .exec(connection)
                     .await?
             }
-            FilePart::Render(render) => {
-                renders::entity::Entity::update_many()
-                    .col_expr(renders::entity::Column::UploadedNs, Expr::value(uploaded_ns))
-                    .filter(renders::entity::Column::Id.eq(render.to_string()))
+            FilePart::Render(render, name) => {
+                render_files::Entity::update_many()
+                    .col_expr(render_files::Column::UploadedNs, Expr::value(uploaded_ns))
+                    .filter(render_files::Column::RenderId.eq(render.to_string()))
+                    .filter(render_files::Column::Name.eq(name.as_str()))
                     .exec(connection)
                     .await?
             }
@@ -143,8 +143,8 @@ impl Objects<'_> {
             .add(segments::Column::OnDisk.eq(true))
             .add(segments::Column::UploadedNs.lte(before));
         let renders = Condition::all()
-            .add(renders::entity::Column::OnDisk.eq(true))
-            .add(renders::entity::Column::UploadedNs.lte(before));
+            .add(render_files::Column::OnDisk.eq(true))
+            .add(render_files::Column::UploadedNs.lte(before));
         let ended = Condition::all().add(recordings::Column::EndedNs.lte(before));
         let files = self.files(segments, renders, ended, u64::MAX).await?;
         for file in &files {
@@ -163,7 +163,7 @@ impl Objects<'_> {
     /// Only what was uploaded may say that it is not in the data directory.
     async fn set_on_disk(&self, file: &StoredFile, on_disk: bool) -> Result<(), DatabaseError> {
         let connection = self.0.database.write();
-        match file.part {
+        match &file.part {
             FilePart::Segment(index) => {
                 segments::Entity::update_many()
                     .col_expr(segments::Column::OnDisk, Expr::value(on_disk))
@@ -173,11 +173,12 @@ impl Objects<'_> {
                     .exec(connection)
                     .await?;
             }
-            FilePart::Render(render) => {
-                renders::entity::Entity::update_many()
-                    .col_expr(renders::entity::Column::OnDisk, Expr::value(on_disk))
-                    .filter(renders::entity::Column::Id.eq(render.to_string()))
-                    .filter(renders::entity::Column::UploadedNs.is_not_null())
+            FilePart::Render(render, name) => {
+                render_files::Entity::update_many()
+                    .col_expr(render_files::Column::OnDisk, Expr::value(on_disk))
+                    .filter(render_files::Column::RenderId.eq(render.to_string()))
+                    .filter(render_files::Column::Name.eq(name.as_str()))
+                    .filter(render_files::Column::UploadedNs.is_not_null())
                     .exec(connection)
                     .await?;
             }
@@ -216,11 +217,17 @@ impl Objects<'_> {
             .limit(limit)
             .all(connection)
             .await?;
-        let renders = renders::entity::Entity::find()
-            .filter(which_renders)
+        let wanted = renders::entity::Entity::find()
+            .select_only()
+            .column(renders::entity::Column::Id)
             .filter(renders::entity::Column::DeletingNs.is_null())
             .filter(renders::entity::Column::RecordingId.in_subquery(ours))
-            .order_by_asc(renders::entity::Column::Id)
+            .into_query();
+        let renders = render_files::Entity::find()
+            .filter(which_renders)
+            .filter(render_files::Column::RenderId.in_subquery(wanted))
+            .order_by_asc(render_files::Column::RenderId)
+            .order_by_asc(render_files::Column::Position)
             .limit(limit)
             .all(connection)
             .await?;
@@ -231,7 +238,7 @@ impl Objects<'_> {
             files.extend(StoredFile::of_segment(recording, &Segment::from_model(model)?));
         }
         for model in renders {
-            files.extend(Render::from_model(model)?.stored_file());
+            files.push(renders::results::stored_file(model)?);
         }
         files.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(files)

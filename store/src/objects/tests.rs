@@ -13,14 +13,12 @@ use std::{
 
 use object_store::memory::InMemory;
 use sea_orm::{ActiveModelTrait as _, PaginatorTrait as _};
-use serde_json::json;
 
 use super::*;
 use crate::{
     Store,
     files::FileStream,
-    renders::{NewRender, RenderResult},
-    testing::{Data, advance, capture, quietly, sealed, write_segments},
+    testing::{Data, advance, capture, render, sealed, write_segments},
 };
 use greffier_media::lifecycle::RecordingStep;
 
@@ -32,23 +30,7 @@ async fn read_all(stream: FileStream) -> Vec<u8> {
 /// A recording with three segments and one render.
 async fn recording(store: &Store) -> RecordingId {
     let id = sealed(store, "demo", 3).await.id;
-    let new = NewRender {
-        recording: id,
-        kind: "composite".into(),
-        request: json!({}),
-        max_attempts: 1,
-    };
-    store.renders().create(&new).await.unwrap();
-    let claim = store.renders().claim(Duration::from_secs(30)).await.unwrap().unwrap();
-    let path = claim.work.join("out");
-    fs::write(&path, "a render").unwrap();
-    let result = RenderResult {
-        path,
-        extension: "webm".into(),
-        media_type: "video/webm".into(),
-        probe: json!({}),
-    };
-    store.renders().publish(&claim, &result, quietly).await.unwrap();
+    render(store, id).await;
     id
 }
 
@@ -75,7 +57,7 @@ async fn goes_there_and_comes_back(data: &Data) {
 
     // Nothing goes before it is time; then the local copies go, and all can still be read.
     assert_eq!(store.objects().remove_local_copies().await.unwrap(), []);
-    data.clock.advance(Duration::from_secs(3600));
+    data.clock.advance(Duration::from_hours(1));
     assert_eq!(store.objects().remove_local_copies().await.unwrap().len(), 4);
     assert_eq!(store.recordings().storage_used().await.unwrap().journals_on_disk, 0);
     for (file, content) in store.files().list(id).await.unwrap().iter().zip(&contents) {
@@ -100,7 +82,7 @@ fn in_folder() -> Data {
     let mut data = Data::new();
     let folder = data.outside().join("obj ects");
     let mut objects = ObjectsConfig::new(url::Url::from_directory_path(folder).unwrap());
-    objects.local_copy = Some(Duration::from_secs(3600));
+    objects.local_copy = Some(Duration::from_hours(1));
     data.config.objects = Some(objects);
     data
 }
@@ -146,13 +128,13 @@ async fn segments_go_while_the_meeting_goes_on() {
     store.recordings().record_segment(id, &facts[0]).await.unwrap();
     assert_eq!(upload_all(&store).await.len(), 1);
     // As long as the recording goes on, its segments stay.
-    data.clock.advance(Duration::from_secs(7200));
+    data.clock.advance(Duration::from_hours(2));
     assert_eq!(store.objects().remove_local_copies().await.unwrap(), []);
     store.recordings().record_segment(id, &facts[1]).await.unwrap();
     advance(&store, id, RecordingStep::Stop).await;
     advance(&store, id, RecordingStep::Seal).await;
     assert_eq!(upload_all(&store).await.len(), 1);
-    data.clock.advance(Duration::from_secs(3600));
+    data.clock.advance(Duration::from_hours(1));
     assert_eq!(store.objects().remove_local_copies().await.unwrap().len(), 2);
 }
 
@@ -214,7 +196,7 @@ async fn an_upload_that_was_begun_long_ago_is_begun_anew() {
             .upload_id
     };
     let first = begun().await;
-    data.clock.advance(Duration::from_secs(25 * 3600));
+    data.clock.advance(Duration::from_hours(25));
     store.objects().upload(&file).await.unwrap_err();
     assert_ne!(begun().await, first);
     fs::write(&local, &content).unwrap();
@@ -292,7 +274,7 @@ async fn ranges_are_checked() {
     let store = data.open().await;
     let id = sealed(&store, "demo", 1).await.id;
     let file = store.files().list(id).await.unwrap().remove(0);
-    for bad in [1..0, 0..file.bytes + 1, u64::MAX..u64::MAX] {
+    for bad in [Range { start: 1, end: 0 }, 0..file.bytes + 1, u64::MAX..u64::MAX] {
         let error = store.files().open(&file, bad.clone()).await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{bad:?}");
     }
@@ -398,7 +380,7 @@ impl S3 {
         ] {
             objects.options.insert(key.to_owned(), value.into());
         }
-        objects.local_copy = Some(Duration::from_secs(3600));
+        objects.local_copy = Some(Duration::from_hours(1));
         data.config.objects = Some(objects);
         data
     }

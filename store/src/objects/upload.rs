@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// An upload that was begun longer ago is begun anew: stores forget them, and not all of them say so.
-const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_AGE: Duration = Duration::from_hours(24);
 
 /// Uploads a file's bytes; whether they arrived is for [`verify`] to say.
 pub(super) async fn upload(inner: &Inner, remote: &Remote, file: &StoredFile) -> Result<(), ObjectError> {

@@ -8,7 +8,7 @@ use greffier_media::{
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, FromQueryResult, PaginatorTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, QueryTrait as _,
-    sea_query::{Expr, ExprTrait as _, Func, LikeExpr},
+    sea_query::{Expr, ExprTrait as _, Func},
 };
 
 use super::{
@@ -16,9 +16,10 @@ use super::{
     entity::{labels, participants, recordings, segments},
 };
 use crate::{
-    DatabaseError,
-    database::column::{Row, from_time},
-    renders,
+    DatabaseError, UserId,
+    database::column::{Row, contains, from_time},
+    meetings::entity::{call_participants, calls, room_members, rooms},
+    renders::entity::files as render_files,
 };
 
 /// Which recordings: those for which all that is given holds.
@@ -38,6 +39,8 @@ pub struct RecordingFilter {
     /// Somewhere in the room's name, the recording's name, a label's value, or the identity or name of somebody who was
     /// there. In any case.
     pub text: Option<String>,
+    /// Of rooms that belong to this person, or made while they were in the room.
+    pub visible_to: Option<UserId>,
 }
 
 /// One page of a list that may grow while it is read: nothing is shown twice or passed over.
@@ -101,6 +104,18 @@ impl Recordings<'_> {
         Ok(keys)
     }
 
+    /// The recordings with the largest journals, the largest first.
+    pub async fn largest(&self, limit: u64) -> Result<Vec<Recording>, RecordingError> {
+        let connection = self.0.database.read();
+        let models = recordings::Entity::find()
+            .filter(recordings::Column::DeletingNs.is_null())
+            .order_by_desc(recordings::Column::Bytes)
+            .limit(limit)
+            .all(connection)
+            .await?;
+        Ok(assemble(connection, models).await?)
+    }
+
     /// What all recordings take, of all data directories that share the database.
     pub async fn storage_used(&self) -> Result<StorageUsed, RecordingError> {
         let connection = self.0.database.read();
@@ -116,16 +131,16 @@ impl Recordings<'_> {
                 .filter(which)
         };
         let renders = |which: Condition| {
-            let sum = sum(renders::entity::Column::Bytes);
-            renders::entity::Entity::find()
+            let sum = sum(render_files::Column::Bytes);
+            render_files::Entity::find()
                 .select_only()
                 .column_as(sum, "bytes")
                 .filter(which)
         };
         let on_disk = journals(segments::Column::OnDisk.eq(true).into()).into_model::<Sum>();
-        let renders_on_disk = renders(renders::entity::Column::OnDisk.eq(true).into()).into_model::<Sum>();
+        let renders_on_disk = renders(render_files::Column::OnDisk.eq(true).into()).into_model::<Sum>();
         let uploaded = journals(segments::Column::UploadedNs.is_not_null().into()).into_model::<Sum>();
-        let renders_uploaded = renders(renders::entity::Column::UploadedNs.is_not_null().into()).into_model::<Sum>();
+        let renders_uploaded = renders(render_files::Column::UploadedNs.is_not_null().into()).into_model::<Sum>();
         Ok(StorageUsed {
             recordings,
             journals_on_disk: one(on_disk.one(connection).await)?,
@@ -180,6 +195,9 @@ fn condition(filter: &RecordingFilter) -> Condition {
             .into_query();
         all = all.add(Column::Id.in_subquery(labelled));
     }
+    if let Some(user) = filter.visible_to {
+        all = all.add(visible_to(user));
+    }
     if let Some(text) = &filter.text {
         let somebody = participants::Entity::find()
             .select_only()
@@ -195,16 +213,39 @@ fn condition(filter: &RecordingFilter) -> Condition {
     all
 }
 
-/// The pattern of what contains `text`, which stands for itself. What is searched is in lower case already: what
-/// databases take for lower case differs.
-fn contains(text: &str) -> LikeExpr {
-    let mut pattern = String::from("%");
-    for character in text.to_lowercase().chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    LikeExpr::new(pattern).escape('\\')
+/// Recordings of rooms that belong to somebody, and those made while they were in the room.
+fn visible_to(user: UserId) -> Condition {
+    use recordings::{Column, Entity};
+    let user = user.to_string();
+    let belong = room_members::Entity::find()
+        .select_only()
+        .column(room_members::Column::RoomId)
+        .filter(room_members::Column::UserId.eq(user.as_str()))
+        .into_query();
+    let theirs = rooms::Entity::find()
+        .select_only()
+        .column(rooms::Column::Name)
+        .filter(rooms::Column::Id.in_subquery(belong))
+        .into_query();
+    let attended = call_participants::Entity::find()
+        .select_only()
+        .column(call_participants::Column::CallId)
+        .filter(call_participants::Column::UserId.eq(user))
+        .into_query();
+    let made = Expr::col((Entity, Column::CreatedNs));
+    let then = calls::Entity::find()
+        .select_only()
+        .column(calls::Column::Id)
+        .filter(calls::Column::Id.in_subquery(attended))
+        .filter(Expr::col((calls::Entity, calls::Column::RoomName)).equals((Entity, Column::RoomName)))
+        .filter(Expr::col((calls::Entity, calls::Column::StartedNs)).lte(made.clone()))
+        .filter(
+            calls::Column::EndedNs
+                .is_null()
+                .or(Expr::col((calls::Entity, calls::Column::EndedNs)).gte(made)),
+        )
+        .into_query();
+    Condition::any()
+        .add(Column::RoomName.in_subquery(theirs))
+        .add(Expr::exists(then))
 }

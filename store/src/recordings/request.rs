@@ -159,7 +159,7 @@ mod tests {
             exclude: Vec::new(),
             layers: LayerPolicy::AtMost(Dims::new(1280, 720)),
             limits: Limits {
-                max_duration: Some(Duration::from_secs(3600)),
+                max_duration: Some(Duration::from_hours(1)),
                 empty_timeout: None,
             },
         };

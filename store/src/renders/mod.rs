@@ -1,13 +1,15 @@
-//! Renders: files derived from a recording. Each has a job, and they change together, in one transaction; a result
-//! counts once its file is in place and on the disk.
+//! Renders: files derived from a recording. Each has a job, and they change together, in one transaction; its results
+//! count once they are in place and on the disk.
 
 pub(crate) mod entity;
+pub(crate) mod results;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    path::{Path, PathBuf},
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -22,12 +24,13 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
-use self::entity::{ActiveModel, Column, Entity, Model};
+use self::entity::{ActiveModel, Column, Entity, Model, files};
+pub use self::results::{RenderFile, RenderResult};
 use crate::{
     DatabaseError, DiskError, ErrorKind, JobError, RecordingError,
-    database::column::{Row, from_count, from_time, storable, to_json, to_name},
-    disk::{self, RENDERS_FOLDER},
-    files::{FilePart, StoredFile},
+    database::column::{Row, from_time, storable, to_json, to_name},
+    disk,
+    files::StoredFile,
     ids::random,
     jobs,
     jobs::{Claim, Heartbeat, Job, JobState, Jobs, Lease, NewJob, Retry},
@@ -38,14 +41,41 @@ use crate::{
     webhooks::{self, NewDelivery},
 };
 
-/// The kind of all renders' jobs.
-pub const RENDER_JOB: &str = "render";
+/// Renders that wait for different things do not wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Bound by the disk: packets are copied as they are.
+    Copy,
+    /// Bound by the processor: pictures or sound are encoded.
+    Encode,
+}
+
+impl Lane {
+    /// In the order of their numbers (`as usize`).
+    pub const ALL: [Self; 2] = [Self::Copy, Self::Encode];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Encode => "encode",
+        }
+    }
+
+    /// The kind of its jobs.
+    pub fn job_kind(self) -> &'static str {
+        match self {
+            Self::Copy => "render.copy",
+            Self::Encode => "render.encode",
+        }
+    }
+}
 
 /// A render to be made.
 #[derive(Debug, Clone)]
 pub struct NewRender {
     pub recording: RecordingId,
-    /// `participant`, `composite` … : whoever runs it knows them.
+    pub lane: Lane,
+    /// `tracks`, `composite` … : whoever runs it knows them.
     pub kind: String,
     /// What exactly, as the kind has it.
     pub request: Value,
@@ -64,29 +94,13 @@ pub struct Render {
     pub state: RenderState,
     /// 0 to 1.
     pub progress: f64,
-    /// Present once it is ready.
-    pub file: Option<RenderFile>,
-    /// What was found in the result, as the prober has it.
-    pub probe: Option<Value>,
+    /// At least one, once it is ready; none before.
+    pub files: Vec<RenderFile>,
     /// For people, beside the kind that a failed state has.
     pub failure_message: Option<String>,
     pub created: Arrival,
     pub started: Option<Arrival>,
     pub ended: Option<Arrival>,
-}
-
-/// A render's result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RenderFile {
-    /// In the folder of the recording's renders.
-    pub name: String,
-    /// `video/webm`
-    pub media_type: String,
-    pub bytes: u64,
-    /// In lower-case hexadecimal.
-    pub sha256: String,
-    pub on_disk: bool,
-    pub uploaded: Option<Arrival>,
 }
 
 /// A render to be worked on.
@@ -96,19 +110,8 @@ pub struct RenderClaim {
     pub lease: Lease,
     /// Counts from 1.
     pub attempt: u32,
-    /// An empty folder to work in, on the file system where the result will be.
+    /// An empty folder to work in, on the file system where the results will be.
     pub work: PathBuf,
-}
-
-/// What a render came to.
-#[derive(Debug, Clone)]
-pub struct RenderResult {
-    /// Anywhere in the claim's work folder.
-    pub path: PathBuf,
-    /// Without the dot: `webm`. At most 8 letters and digits.
-    pub extension: String,
-    pub media_type: String,
-    pub probe: Value,
 }
 
 /// All renders.
@@ -126,7 +129,7 @@ impl Renders<'_> {
         let job = NewJob {
             node: Some(row.parse("node", &recording.node)?),
             max_attempts: new.max_attempts,
-            ..NewJob::new(RENDER_JOB, json!({ "render": id }))
+            ..NewJob::new(new.lane.job_kind(), json!({ "render": id }))
         };
         let job = jobs::enqueue(&transaction, self.0, &job).await?;
         let model = ActiveModel {
@@ -137,27 +140,21 @@ impl Renders<'_> {
             request: Set(to_json(&new.request)),
             state: Set(RenderState::Queued.name().to_owned()),
             progress: Set(0.0),
-            file: Set(None),
-            media_type: Set(None),
-            bytes: Set(None),
-            sha256: Set(None),
-            probe: Set(None),
             failure_kind: Set(None),
             failure_message: Set(None),
             created_ns: Set(from_time(now)),
             started_ns: Set(None),
             ended_ns: Set(None),
             deleting_ns: Set(None),
-            on_disk: Set(false),
-            uploaded_ns: Set(None),
         };
         let model = Entity::insert(model).exec_with_returning(&transaction).await?;
         transaction.commit().await?;
-        Ok(Render::from_model(model)?)
+        Ok(Render::from_model(model, Vec::new())?)
     }
 
     pub async fn get(&self, id: RenderId) -> Result<Render, RenderError> {
-        Ok(Render::from_model(find(self.0.database.read(), id).await?)?)
+        let connection = self.0.database.read();
+        Ok(with_files(connection, find(connection, id).await?).await?)
     }
 
     /// A recording's renders, in the order they were asked for.
@@ -168,7 +165,7 @@ impl Renders<'_> {
             .order_by_asc(Column::Id)
             .all(self.0.database.read())
             .await?;
-        Ok(models.into_iter().map(Render::from_model).collect::<Result<_, _>>()?)
+        Ok(all_with_files(self.0.database.read(), recording, models).await?)
     }
 
     /// The same with those that are being deleted.
@@ -177,14 +174,14 @@ impl Renders<'_> {
             .filter(Column::RecordingId.eq(recording.to_string()))
             .all(self.0.database.read())
             .await?;
-        models.into_iter().map(Render::from_model).collect()
+        all_with_files(self.0.database.read(), recording, models).await
     }
 
-    /// Takes the render that has waited longest, for `lease` from now, and makes an empty folder to work in. `None` if
-    /// there is nothing to do here.
-    pub async fn claim(&self, lease: Duration) -> Result<Option<RenderClaim>, RenderError> {
+    /// Takes the render that has waited longest in a lane, for `lease` from now, and makes an empty folder to work in.
+    /// `None` if there is nothing to do here.
+    pub async fn claim(&self, lane: Lane, lease: Duration) -> Result<Option<RenderClaim>, RenderError> {
         loop {
-            let Some(Claim { job, lease }) = Jobs(self.0).claim(&[RENDER_JOB], lease).await? else {
+            let Some(Claim { job, lease }) = Jobs(self.0).claim(&[lane.job_kind()], lease).await? else {
                 return Ok(None);
             };
             let Some(render) = self.start(&job).await? else {
@@ -218,7 +215,7 @@ impl Renders<'_> {
         let Some(model) = model else { return Ok(None) };
         let started = model.started_ns;
         // It may have ended meanwhile.
-        let Ok(state) = Render::from_model(model.clone())?.state.advance(RenderStep::Start) else {
+        let Ok(state) = state_of(&model)?.advance(RenderStep::Start) else {
             return Ok(None);
         };
         let mut model: ActiveModel = model.into();
@@ -227,7 +224,7 @@ impl Renders<'_> {
         model.started_ns = Set(started.or(Some(from_time(self.0.now()))));
         let model = model.update(&transaction).await?;
         transaction.commit().await?;
-        Ok(Some(Render::from_model(model)?))
+        Ok(Some(Render::from_model(model, Vec::new())?))
     }
 
     /// Keeps a claim for `keep` from now, and says how far the work is (0 to 1).
@@ -251,58 +248,6 @@ impl Renders<'_> {
         Ok(heartbeat)
     }
 
-    /// Publishes a result: the file is synced and moved to its place, then the render is ready. A claim that was lost
-    /// publishes nothing.
-    pub async fn publish(
-        &self,
-        claim: &RenderClaim,
-        result: &RenderResult,
-        tell: impl FnOnce(&Render) -> Vec<NewDelivery> + Send,
-    ) -> Result<Render, RenderError> {
-        check_extension(&result.extension)?;
-        find(self.0.database.read(), claim.render.id).await?;
-        // Each attempt has a name of its own: one that comes back late cannot replace another's result.
-        let name = format!("{}-{}.{}", claim.render.id, claim.attempt, result.extension);
-        let folder = self.0.data.renders(claim.render.recording);
-        let place = folder.join(&name);
-        let (from, to) = (result.path.clone(), place.clone());
-        let (bytes, sha256) = disk::blocking(move || move_into_place(&from, &to)).await?;
-        let published = self.finish(claim, result, name, bytes, sha256, tell).await;
-        if published.is_err() {
-            let removed = disk::blocking(move || disk::remove_file(&place)).await;
-            if let Err(error) = removed {
-                tracing::warn!(render = %claim.render.id, %error, "an unpublished result stays until the next check");
-            }
-        }
-        self.empty_work(claim).await;
-        published
-    }
-
-    async fn finish(
-        &self,
-        claim: &RenderClaim,
-        result: &RenderResult,
-        name: String,
-        bytes: u64,
-        sha256: String,
-        tell: impl FnOnce(&Render) -> Vec<NewDelivery> + Send,
-    ) -> Result<Render, RenderError> {
-        let now = self.0.now();
-        let transaction = self.0.database.begin().await?;
-        jobs::complete(&transaction, &claim.lease, now).await?;
-        let model = find(&transaction, claim.render.id).await?;
-        let state = Render::from_model(model.clone())?.state.advance(RenderStep::Finish)?;
-        let mut model: ActiveModel = model.into();
-        model.file = Set(Some(name));
-        model.media_type = Set(Some(storable(&result.media_type)));
-        model.bytes = Set(Some(from_count(bytes)));
-        model.sha256 = Set(Some(sha256));
-        model.probe = Set(Some(to_json(&result.probe)));
-        model.on_disk = Set(true);
-        model.progress = Set(1.0);
-        end(transaction, model, state, None, now, tell).await
-    }
-
     /// The work failed. Tried again if `retry` says so and attempts are left; then it stays `running`.
     pub async fn fail(
         &self,
@@ -316,19 +261,19 @@ impl Renders<'_> {
         let transaction = self.0.database.begin().await?;
         let job = jobs::fail(&transaction, &claim.lease, message, retry, now).await?;
         let model = find(&transaction, claim.render.id).await?;
-        let render = Render::from_model(model.clone())?;
+        let state = state_of(&model)?;
         let render = match job {
             JobState::Failed => {
-                let state = render.state.advance(RenderStep::Fail(failure))?;
+                let state = state.advance(RenderStep::Fail(failure))?;
                 end(transaction, model.into(), state, Some(message), now, tell).await?
             }
             JobState::Cancelled => {
-                let state = render.state.advance(RenderStep::Cancel)?;
+                let state = state.advance(RenderStep::Cancel)?;
                 end(transaction, model.into(), state, None, now, tell).await?
             }
             _ => {
                 transaction.commit().await?;
-                render
+                Render::from_model(model, Vec::new())?
             }
         };
         self.empty_work(claim).await;
@@ -345,7 +290,7 @@ impl Renders<'_> {
         let transaction = self.0.database.begin().await?;
         jobs::cancelled(&transaction, &claim.lease, now).await?;
         let model = find(&transaction, claim.render.id).await?;
-        let state = Render::from_model(model.clone())?.state.advance(RenderStep::Cancel)?;
+        let state = state_of(&model)?.advance(RenderStep::Cancel)?;
         let render = end(transaction, model.into(), state, None, now, tell).await?;
         self.empty_work(claim).await;
         Ok(render)
@@ -360,14 +305,14 @@ impl Renders<'_> {
         let now = self.0.now();
         let transaction = self.0.database.begin().await?;
         let model = find(&transaction, id).await?;
-        let state = Render::from_model(model.clone())?.state.advance(RenderStep::Cancel)?;
+        let state = state_of(&model)?.advance(RenderStep::Cancel)?;
         let its_job = jobs::entity::Column::Id.eq(model.job_id.clone());
         jobs::cancel(&transaction, its_job.into(), now).await?;
         if model.state == RenderState::Queued.name() {
             return end(transaction, model.into(), state, None, now, tell).await;
         }
         transaction.commit().await?;
-        Ok(Render::from_model(model)?)
+        Ok(Render::from_model(model, Vec::new())?)
     }
 
     /// Ends renders whose job ended without them: the process that was doing it died too often, or died while it was
@@ -399,7 +344,7 @@ impl Renders<'_> {
                 let transaction = self.0.database.begin().await?;
                 let model = find(&transaction, id).await?;
                 // Somebody may have been faster.
-                if let Ok(state) = Render::from_model(model.clone())?.state.advance(step) {
+                if let Ok(state) = state_of(&model)?.advance(step) {
                     let message = state
                         .failure()
                         .map(|_| "the process that was doing it ended, each time");
@@ -410,7 +355,7 @@ impl Renders<'_> {
         Ok(settled)
     }
 
-    /// Deletes a render that has ended: it is marked, then its object goes, then its file, then its row. A crash is
+    /// Deletes a render that has ended: it is marked, then its objects go, then its files, then its rows. A crash is
     /// finished by the next start.
     pub async fn delete(&self, id: RenderId) -> Result<(), RenderError> {
         let render = self.mark_deleted(id).await?;
@@ -431,7 +376,7 @@ impl Renders<'_> {
             .await?;
         let mut deleted = Vec::new();
         for model in marked {
-            let render = Render::from_model(model)?;
+            let render = with_files(self.0.database.read(), model).await?;
             self.finish_deletion(&render).await?;
             deleted.push(render.id);
         }
@@ -442,7 +387,7 @@ impl Renders<'_> {
     pub(crate) async fn mark_deleted(&self, id: RenderId) -> Result<Render, RenderError> {
         let transaction = self.0.database.begin().await?;
         let model = find(&transaction, id).await?;
-        let render = Render::from_model(model.clone())?;
+        let render = with_files(&transaction, model.clone()).await?;
         if !render.state.is_final() {
             return Err(RenderError::NotEnded(id, render.state));
         }
@@ -454,10 +399,14 @@ impl Renders<'_> {
     }
 
     async fn finish_deletion(&self, render: &Render) -> Result<(), RenderError> {
-        if let Some(file) = render.stored_file() {
+        for file in render.stored_files() {
             objects::remove(self.0, &file).await?;
-            let path = file.path(&self.0.data);
-            disk::blocking(move || disk::remove_file(&path)).await?;
+        }
+        let folder = self.0.data.renders(render.recording);
+        let attempts: BTreeSet<_> = render.files.iter().map(|file| file.attempt).collect();
+        for attempt in attempts {
+            let place = folder.join(results::folder_name(render.id, attempt));
+            disk::blocking(move || disk::remove_dir_all(&place)).await?;
         }
         Entity::delete_by_id(render.id.to_string())
             .exec(self.0.database.write())
@@ -482,6 +431,45 @@ async fn find(connection: &impl ConnectionTrait, id: RenderId) -> Result<Model, 
     model.ok_or(RenderError::NotFound(id))
 }
 
+fn state_of(model: &Model) -> Result<RenderState, DatabaseError> {
+    let row = Row::new("renders", &model.id);
+    let failure = row.name_opt("failure_kind", model.failure_kind.as_deref())?;
+    RenderState::from_parts(&model.state, failure).ok_or_else(|| row.inconsistent("state", None))
+}
+
+async fn with_files(connection: &impl ConnectionTrait, model: Model) -> Result<Render, DatabaseError> {
+    let files = files::Entity::find()
+        .filter(files::Column::RenderId.eq(model.id.as_str()))
+        .order_by_asc(files::Column::Position)
+        .all(connection)
+        .await?;
+    Render::from_model(model, files)
+}
+
+/// Renders of one recording, each with its files.
+pub(crate) async fn all_with_files(
+    connection: &impl ConnectionTrait,
+    recording: RecordingId,
+    models: Vec<Model>,
+) -> Result<Vec<Render>, DatabaseError> {
+    let rows = files::Entity::find()
+        .filter(files::Column::RecordingId.eq(recording.to_string()))
+        .order_by_asc(files::Column::Position)
+        .all(connection)
+        .await?;
+    let mut files: HashMap<String, Vec<files::Model>> = HashMap::new();
+    for row in rows {
+        files.entry(row.render_id.clone()).or_default().push(row);
+    }
+    models
+        .into_iter()
+        .map(|model| {
+            let its_own = files.remove(&model.id).unwrap_or_default();
+            Render::from_model(model, its_own)
+        })
+        .collect()
+}
+
 /// What all ways to end have in common: the state, the timeline's entry, the webhooks, the commit.
 async fn end(
     transaction: DatabaseTransaction,
@@ -496,7 +484,7 @@ async fn end(
     model.failure_message = Set(message.map(storable));
     model.ended_ns = Set(Some(from_time(now)));
     let model = model.update(&transaction).await?;
-    let render = Render::from_model(model)?;
+    let render = with_files(&transaction, model).await?;
     let event = TimelineEvent {
         at: now,
         kind: "render_state".to_owned(),
@@ -514,63 +502,27 @@ async fn end(
     Ok(render)
 }
 
-fn move_into_place(from: &Path, to: &Path) -> Result<(u64, String), DiskError> {
-    let (bytes, sha256) = disk::sha256_of(from)?;
-    disk::sync_file(from)?;
-    if let Some(folder) = to.parent() {
-        // Not the folder above: if that is gone, so is the recording.
-        disk::create_dir_below(folder)?;
-    }
-    disk::rename(from, to)?;
-    Ok((bytes, sha256))
-}
-
-/// It becomes part of a file name.
-fn check_extension(extension: &str) -> Result<(), RenderError> {
-    let fits = (1..=8).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if fits { Ok(()) } else { Err(RenderError::Extension) }
-}
-
 impl Render {
-    /// Its result, among the recording's files.
-    pub fn stored_file(&self) -> Option<StoredFile> {
-        let file = self.file.clone()?;
-        Some(StoredFile {
-            recording: self.recording,
-            part: FilePart::Render(self.id),
-            name: format!("{RENDERS_FOLDER}/{}", file.name),
-            media_type: file.media_type,
-            bytes: file.bytes,
-            sha256: file.sha256,
-            on_disk: file.on_disk,
-            uploaded: file.uploaded,
-        })
+    /// Its results, among the recording's files.
+    pub fn stored_files(&self) -> Vec<StoredFile> {
+        let files = self.files.iter();
+        files.map(|file| file.stored(self.recording, self.id)).collect()
     }
 
-    pub(crate) fn from_model(model: Model) -> Result<Self, DatabaseError> {
+    pub(crate) fn from_model(model: Model, files: Vec<files::Model>) -> Result<Self, DatabaseError> {
+        let state = state_of(&model)?;
         let row = Row::new("renders", &model.id);
-        let failure = row.name_opt("failure_kind", model.failure_kind.as_deref())?;
-        let file = match (model.file, model.media_type, model.bytes, model.sha256) {
-            (Some(name), Some(media_type), Some(bytes), Some(sha256)) => Some(RenderFile {
-                name,
-                media_type,
-                bytes: row.count("bytes", bytes)?,
-                sha256,
-                on_disk: model.on_disk,
-                uploaded: row.time_opt("uploaded_ns", model.uploaded_ns)?,
-            }),
-            (None, None, None, None) => None,
-            _ => return Err(row.inconsistent("file", None)),
-        };
         Ok(Self {
             id: row.parse("id", &model.id)?,
             recording: row.parse("recording_id", &model.recording_id)?,
             job: row.parse("job_id", &model.job_id)?,
             request: row.json("request", &model.request)?,
-            state: RenderState::from_parts(&model.state, failure).ok_or_else(|| row.inconsistent("state", None))?,
+            state,
             progress: model.progress,
-            file,
-            probe: row.json_opt("probe", model.probe.as_deref())?,
+            files: files
+                .into_iter()
+                .map(RenderFile::from_model)
+                .collect::<Result<_, _>>()?,
             created: row.time("created_ns", model.created_ns)?,
             started: row.time_opt("started_ns", model.started_ns)?,
             ended: row.time_opt("ended_ns", model.ended_ns)?,
@@ -588,8 +540,10 @@ pub enum RenderError {
     NotFound(RenderId),
     #[error("{0} is {1}; cancel it before deleting it")]
     NotEnded(RenderId, RenderState),
-    #[error("a file's extension must be 1 to 8 letters and digits")]
-    Extension,
+    #[error("a render without a single file is not ready")]
+    NoFiles,
+    #[error("`{0}` cannot be the name of a render's file, or another one has it")]
+    Name(String),
     #[error(transparent)]
     StepRefused(#[from] StepRefused),
     #[error(transparent)]
@@ -609,7 +563,7 @@ impl RenderError {
         match self {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::NotEnded(..) | Self::StepRefused(_) => ErrorKind::Conflict,
-            Self::Extension => ErrorKind::Invalid,
+            Self::NoFiles | Self::Name(_) => ErrorKind::Invalid,
             Self::Recording(error) => error.kind(),
             Self::Job(error) => error.kind(),
             Self::Object(error) => error.kind(),

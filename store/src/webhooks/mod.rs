@@ -29,13 +29,13 @@ use crate::{
 const RETRY_AFTER: [Duration; 9] = [
     Duration::from_secs(5),
     Duration::from_secs(30),
-    Duration::from_secs(2 * 60),
-    Duration::from_secs(10 * 60),
-    Duration::from_secs(60 * 60),
-    Duration::from_secs(3 * 60 * 60),
-    Duration::from_secs(6 * 60 * 60),
-    Duration::from_secs(12 * 60 * 60),
-    Duration::from_secs(24 * 60 * 60),
+    Duration::from_mins(2),
+    Duration::from_mins(10),
+    Duration::from_hours(1),
+    Duration::from_hours(3),
+    Duration::from_hours(6),
+    Duration::from_hours(12),
+    Duration::from_hours(24),
 ];
 
 /// Where a delivery stands.

@@ -167,21 +167,32 @@ CREATE TABLE renders (
     request TEXT NOT NULL,
     state TEXT NOT NULL,
     progress DOUBLE PRECISION NOT NULL,
-    file TEXT,
-    media_type TEXT,
-    bytes BIGINT,
-    sha256 TEXT,
-    probe TEXT,
     failure_kind TEXT,
     failure_message TEXT,
     created_ns BIGINT NOT NULL,
     started_ns BIGINT,
     ended_ns BIGINT,
-    deleting_ns BIGINT,
-    on_disk BOOLEAN NOT NULL,
-    uploaded_ns BIGINT
+    deleting_ns BIGINT
 );
 CREATE INDEX renders_by_recording ON renders (recording_id, id);
+CREATE INDEX renders_by_job ON renders (job_id);
+
+-- What a ready render came to.
+CREATE TABLE render_files (
+    render_id TEXT NOT NULL REFERENCES renders (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    recording_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    attempt BIGINT NOT NULL,
+    media_type TEXT NOT NULL,
+    bytes BIGINT NOT NULL,
+    sha256 TEXT NOT NULL,
+    probe TEXT NOT NULL,
+    on_disk BOOLEAN NOT NULL,
+    uploaded_ns BIGINT,
+    PRIMARY KEY (render_id, name)
+);
+CREATE INDEX render_files_by_recording ON render_files (recording_id);
 
 -- Uploads in parts that have begun and not ended.
 CREATE TABLE uploads (

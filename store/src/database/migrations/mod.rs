@@ -5,11 +5,17 @@
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
 
 mod m0001_recordings;
+mod m0002_meetings;
+mod m0003_doors;
 
 pub(super) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_recordings::Migration)]
+        vec![
+            Box::new(m0001_recordings::Migration),
+            Box::new(m0002_meetings::Migration),
+            Box::new(m0003_doors::Migration),
+        ]
     }
 }
