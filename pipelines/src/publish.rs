@@ -6,6 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How the names of files in the making begin.
+const PART: &str = ".part-";
+
 /// A file in the making, gone when dropped.
 pub(crate) struct Draft {
     folder: PathBuf,
@@ -19,7 +22,7 @@ impl Draft {
         Self {
             folder: folder.to_owned(),
             name: name.to_owned(),
-            path: folder.join(format!(".part-{name}")),
+            path: folder.join(format!("{PART}{name}")),
         }
     }
 
@@ -53,6 +56,17 @@ impl Drop for Draft {
     }
 }
 
+/// Removes what a process that died was making.
+pub(crate) fn remove_drafts(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(PART.as_bytes()) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +88,8 @@ mod tests {
         let draft = Draft::new(folder.path(), "ana.webm");
         std::fs::write(draft.path(), "2").unwrap();
         draft.publish().unwrap();
+        std::fs::write(folder.path().join(".part-ben.webm"), "of a process that died").unwrap();
+        remove_drafts(folder.path()).unwrap();
         assert_eq!(names(), ["ana.webm"]);
     }
 }

@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use assembler::Assembler;
 use av1::Av1;
 use h264::H264;
-pub use keyframe::begins_keyframe;
+pub use keyframe::{announced_dims, begins_keyframe};
 use opus::Opus;
 pub use opus::{OpusError, packet_duration as opus_packet_duration};
 pub use red::{Red, RedError};

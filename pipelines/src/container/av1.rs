@@ -57,6 +57,7 @@ fn leb128(bytes: &[u8]) -> Option<(usize, usize)> {
 
 /// What of a sequence header the record repeats. Names as in §5.5.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the header's own bits")]
 struct Sequence {
     profile: u8,
     level: u8,

@@ -411,7 +411,7 @@ fn tag_elements(tags: &Tags) -> Vec<u8> {
     ebml::master(&mut out, id::TAGS, |out| {
         ebml::master(out, id::TAG, |out| {
             ebml::master(out, id::TARGETS, |out| {
-                ebml::uint(out, id::TARGET_TYPE_VALUE, THE_WHOLE)
+                ebml::uint(out, id::TARGET_TYPE_VALUE, THE_WHOLE);
             });
             for (name, value) in named.into_iter().chain(facts).filter(|(_, value)| !value.is_empty()) {
                 ebml::master(out, id::SIMPLE_TAG, |out| {

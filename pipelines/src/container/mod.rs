@@ -12,6 +12,7 @@ mod h264;
 mod matroska;
 mod mp4;
 mod ogg;
+mod tags;
 
 use std::{io, path::Path, time::Duration};
 
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use greffier_media::codec::{Codec, Dims, MediaKind};
 pub(crate) use h264::ParameterSets;
 use serde::{Deserialize, Serialize};
+pub(crate) use tags::Tags;
 
 /// What a file is, by its ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,6 +45,21 @@ impl Container {
             Self::Ogg => "ogg",
             Self::Mp3 => "mp3",
             Self::Wav => "wav",
+        }
+    }
+
+    /// As HTTP has it.
+    pub fn media_type(self, has_video: bool) -> &'static str {
+        match (self, has_video) {
+            (Self::WebM, true) => "video/webm",
+            (Self::WebM, false) => "audio/webm",
+            (Self::Matroska, true) => "video/x-matroska",
+            (Self::Matroska, false) => "audio/x-matroska",
+            (Self::Mp4, true) => "video/mp4",
+            (Self::Mp4, false) => "audio/mp4",
+            (Self::Ogg, _) => "audio/ogg",
+            (Self::Mp3, _) => "audio/mpeg",
+            (Self::Wav, _) => "audio/wav",
         }
     }
 
@@ -136,18 +153,6 @@ pub(crate) struct Sample {
     pub data: Bytes,
 }
 
-/// What a file says about itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Tags {
-    pub title: String,
-    pub artist: String,
-    /// Of the file's zero, as RFC 3339 has it, and in nanoseconds since 1970.
-    pub date: String,
-    pub unix_nanos: u64,
-    /// Further facts: an upper-case name, a value.
-    pub facts: Vec<(&'static str, String)>,
-}
-
 /// The program that wrote a file.
 const WRITER: &str = concat!("Greffier ", env!("CARGO_PKG_VERSION"));
 
@@ -177,7 +182,7 @@ pub(crate) fn create(
             Box::new(matroska::Matroska::create(path, doc_type, tracks, tags, cues)?)
         }
         Container::Mp4 => Box::new(mp4::Mp4::create(path, tracks, tags.clone())?),
-        Container::Ogg => Box::new(ogg::OggOpus::create(path, tracks, tags)?),
+        Container::Ogg => Box::new(ogg::OggOpus::create(path, &tracks, tags)?),
         Container::Mp3 | Container::Wav => return Err(unsupported("no frames are copied into this container")),
     })
 }
@@ -234,7 +239,7 @@ mod tests {
     #[test]
     fn ticks_are_the_nearest() {
         assert_eq!(ticks(Duration::from_nanos(11_111), 90_000), 1);
-        assert_eq!(ticks(Duration::from_nanos(5_000), 90_000), 0);
-        assert_eq!(ticks(Duration::from_secs(86_400), 48_000), 86_400 * 48_000);
+        assert_eq!(ticks(Duration::from_micros(5), 90_000), 0);
+        assert_eq!(ticks(Duration::from_hours(24), 48_000), 86_400 * 48_000);
     }
 }

@@ -3,7 +3,7 @@
 //! Media goes to a file beside it while the index grows in memory, some 16 bytes a frame; at the end both become one file.
 //!
 //! A track of H.264 whose parameter sets change, as they do with every change of resolution, gets a further sample
-//! description each time. The sets also stay in the stream, because players built on FFmpeg's demuxer with a converter of
+//! description each time. The sets also stay in the stream, because players built on ffmpeg's demuxer with a converter of
 //! their own, Chromium among them, look at the first description alone.
 
 use std::{

@@ -23,13 +23,13 @@ pub(super) struct OggOpus {
 }
 
 impl OggOpus {
-    pub fn create(path: &Path, tracks: Vec<Track>, tags: &Tags) -> io::Result<Self> {
+    pub fn create(path: &Path, tracks: &[Track], tags: &Tags) -> io::Result<Self> {
         let [
             Track {
                 format: Format::Opus { channels, pre_skip },
                 ..
             },
-        ] = tracks[..]
+        ] = *tracks
         else {
             return Err(unsupported("Ogg holds one track of Opus"));
         };

@@ -1,8 +1,8 @@
 //! A black picture for where a camera is not on yet.
 //!
 //! A file's time begins when the recording does, for all of its files alike. Chromium cannot open a WebM whose first picture
-//! is late, and FFmpeg's tools cannot tell what the pictures will be like; players without sound would begin with the first
-//! picture, whenever that is. So there is a black one at zero, the only frame of a copy that was encoded here.
+//! is late, nor seek in an MP4 without sound that begins late; ffmpeg's tools cannot tell what the pictures will be like;
+//! other players begin with the first picture, whenever that is. So there is a black one at zero, the only frame of a copy that was encoded here.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     engine::{EngineError, Stage, buffer, init},
 };
 
-/// A key frame of `dims` that is black; `None` for codecs whose containers need none.
+/// A key frame of `dims` that is black; `None` for codecs of sound.
 pub(super) fn black(codec: Codec, dims: Dims) -> Result<Option<Bytes>, EngineError> {
     let (encoder, properties): (_, &[(&str, &str)]) = match codec {
         Codec::Vp8 => (
@@ -30,6 +30,15 @@ pub(super) fn black(codec: Codec, dims: Dims) -> Result<Option<Bytes>, EngineErr
         Codec::Av1 => (
             "av1enc",
             &[("usage-profile", "realtime"), ("cpu-used", "8"), ("lag-in-frames", "0")],
+        ),
+        Codec::H264 => (
+            "x264enc",
+            &[
+                ("byte-stream", "true"),
+                ("speed-preset", "ultrafast"),
+                ("tune", "zerolatency"),
+                ("pass", "quant"),
+            ],
         ),
         _ => return Ok(None),
     };
@@ -70,7 +79,7 @@ mod tests {
     #[test]
     fn a_black_picture_of_each_codec_is_a_key_frame_of_that_size() {
         let dims = Dims::new(322, 182);
-        for codec in [Codec::Vp8, Codec::Vp9, Codec::Av1] {
+        for codec in [Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264] {
             let frame = black(codec, dims).unwrap().unwrap();
             assert!(frame.len() < 4000, "{codec}: {} bytes for nothing", frame.len());
             if codec == Codec::Vp8 {
@@ -79,6 +88,6 @@ mod tests {
                 assert_eq!(u16::from_le_bytes([frame[6], frame[7]]) & 0x3FFF, 322);
             }
         }
-        assert_eq!(black(Codec::H264, dims).unwrap(), None);
+        assert_eq!(black(Codec::Opus, dims).unwrap(), None);
     }
 }

@@ -13,8 +13,9 @@ mod writer;
 
 use std::{path::Path, time::Duration};
 
+use bytes::Bytes;
 use greffier_media::{
-    codec::{Codec, Dims, MediaKind},
+    codec::{Codec, Dims},
     ids::{ParticipantIdentity, TrackSid},
     render::{TracksRequest, Zero},
     time::Position,
@@ -94,7 +95,7 @@ pub fn copy(
             Err(error) => copied.failed.push(FailedFile {
                 name,
                 identity,
-                reason: describe(&error),
+                reason: error.describe(),
             }),
         }
     }
@@ -108,7 +109,7 @@ pub fn copy(
             Err(error) => copied.failed.push(FailedFile {
                 name,
                 identity,
-                reason: describe(&error),
+                reason: error.describe(),
             }),
         }
         done += 1;
@@ -128,19 +129,20 @@ fn begin(recording: &Recording, plan: FilePlan, zero: Zero, folder: &Path) -> Re
     let mut tracks = Vec::new();
     let mut black = Vec::new();
     for lane in &plan.lanes {
-        tracks.push(Track {
-            format: format_of(recording, lane)?,
-            name: lane.source.as_str().replace('_', " "),
-        });
         let is_late = lane.first().saturating_since(zero) > AT_ONCE;
         let dims = lane
             .streams
             .iter()
             .find_map(|stream| recording.streams[*stream].keyframes.first()?.dims);
-        black.push(match dims.filter(|_| is_late) {
+        let first = match dims.filter(|_| is_late) {
             Some(dims) => blank::black(lane.codec, dims)?,
             None => None,
+        };
+        tracks.push(Track {
+            format: format_of(recording, lane, first.as_ref())?,
+            name: lane.source.as_str().replace('_', " "),
         });
+        black.push(first);
     }
     let cues = plan
         .lanes
@@ -190,7 +192,7 @@ fn write_frames(
             copied.failed.push(FailedFile {
                 name,
                 identity,
-                reason: describe(&error),
+                reason: error.describe(),
             });
             files[index] = None;
         }
@@ -245,15 +247,10 @@ fn expected(plan: &FilePlan, written: &Written) -> Expected {
         .iter()
         .zip(&written.tracks)
         .filter(|(_, track)| track.frames > 0)
-        .map(|(lane, track)| {
-            let kind = lane.codec.kind();
-            let has_filler = kind == MediaKind::Audio || lane.codec != Codec::H264;
-            let first = if has_filler {
-                Duration::ZERO
-            } else {
-                track.first.unwrap_or_default()
-            };
-            ExpectedStream { kind, first }
+        // Whatever begins late begins with silence or a black picture.
+        .map(|(lane, _)| ExpectedStream {
+            kind: lane.codec.kind(),
+            first: Duration::ZERO,
         });
     Expected {
         container: plan.container,
@@ -262,7 +259,8 @@ fn expected(plan: &FilePlan, written: &Written) -> Expected {
     }
 }
 
-fn format_of(recording: &Recording, lane: &Lane) -> Result<Format, EngineError> {
+/// `black` is what the lane begins with, if not with its own first key frame.
+fn format_of(recording: &Recording, lane: &Lane, black: Option<&Bytes>) -> Result<Format, EngineError> {
     let streams = || lane.streams.iter().map(|stream| &recording.streams[*stream]);
     let dims = || {
         let largest = streams().filter_map(Stream::largest_dims);
@@ -288,7 +286,7 @@ fn format_of(recording: &Recording, lane: &Lane) -> Result<Format, EngineError> 
         },
         Codec::H264 => Format::H264 {
             dims: dims(),
-            first: ParameterSets::of(&first_keyframe()).unwrap_or_default(),
+            first: ParameterSets::of(black.unwrap_or(&first_keyframe())).unwrap_or_default(),
         },
         _ => {
             return Err(EngineError::Output {
@@ -304,49 +302,11 @@ fn tags(recording: &Recording, plan: &FilePlan, zero: Position) -> Tags {
     } else {
         plan.participant_name.clone()
     };
-    let room = recording.room.as_ref().map(ToString::to_string).unwrap_or_default();
     let what = match plan.subject {
         Subject::Participant => artist.clone(),
         Subject::ScreenShare => format!("{artist}, screen"),
     };
-    let title = if room.is_empty() {
-        what
-    } else {
-        format!("{what} – {room}")
-    };
-    let unix_nanos = recording.started.as_nanos().saturating_add(zero.as_nanos());
-    let facts = [
-        (
-            "RECORDING_ID",
-            recording.id.map(|id| id.to_string()).unwrap_or_default(),
-        ),
-        ("ROOM", room),
-        ("PARTICIPANT_IDENTITY", plan.identity.to_string()),
-        // Where this file's zero stands in the recording, in seconds.
-        ("RECORDING_OFFSET", format!("{:.3}", zero.as_secs_f64())),
-    ];
-    Tags {
-        title,
-        artist,
-        date: rfc3339(unix_nanos),
-        unix_nanos,
-        facts: facts.to_vec(),
-    }
-}
-
-fn rfc3339(unix_nanos: u64) -> String {
-    let time = jiff::Timestamp::from_nanosecond(i128::from(unix_nanos)).unwrap_or_default();
-    format!("{time:.3}")
-}
-
-/// The error and what it stems from, in one line.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
+    let mut tags = Tags::of(recording, &what, artist, zero);
+    tags.facts.push(("PARTICIPANT_IDENTITY", plan.identity.to_string()));
+    tags
 }

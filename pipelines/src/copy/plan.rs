@@ -14,15 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     container::Container,
+    names::{Names, slug},
     source::{Recording, Stream},
 };
 
 /// A track that begins while the one before it still has this much to say follows it: after a rejoin the server ends the
 /// old one a little late.
 const OVERLAP: Duration = Duration::from_secs(2);
-
-/// Longest part of an identity in a file name.
-const MAX_SLUG: usize = 40;
 
 /// What a copied file shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,12 +123,7 @@ fn of_participant(
         )
     };
     let (voices, cameras) = (of(is_voice), of(is_camera));
-    let participant_name = streams
-        .iter()
-        .rev()
-        .map(|index| &recording.streams[*index].channel.participant_name)
-        .find(|name| !name.is_empty());
-    let participant_name = participant_name.cloned().unwrap_or_default();
+    let participant_name = recording.name_of(identity);
     let file = |name: String, subject: Subject, lanes: Vec<Lane>| FilePlan {
         name,
         subject,
@@ -296,64 +289,9 @@ fn skipped(streams: &[Stream]) -> Vec<Skipped> {
     notes.into_values().collect()
 }
 
-/// File names in use.
-#[derive(Default)]
-struct Names(BTreeSet<String>);
-
-impl Names {
-    fn unique(&mut self, wanted: &str) -> String {
-        let numbered = |number: u32| {
-            if number == 1 {
-                wanted.to_owned()
-            } else {
-                format!("{wanted}-{number}")
-            }
-        };
-        let name = (1..)
-            .map(numbered)
-            .find(|name| !self.0.contains(name))
-            .unwrap_or_default();
-        self.0.insert(name.clone());
-        name
-    }
-}
-
-/// What of an identity can be in a file name on any system: it may hold anything, `../` too.
-fn slug(identity: &str) -> String {
-    let mut slug = String::new();
-    for letter in identity.chars() {
-        if letter.is_ascii_alphanumeric() {
-            slug.push(letter.to_ascii_lowercase());
-        } else if !slug.is_empty() && !slug.ends_with('-') {
-            slug.push('-');
-        }
-        if slug.len() == MAX_SLUG {
-            break;
-        }
-    }
-    let slug = slug.trim_end_matches('-');
-    if slug.is_empty() {
-        "participant".to_owned()
-    } else {
-        slug.to_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_files_are_harmless_and_unique() {
-        let mut names = Names::default();
-        let mut name = |identity: &str| names.unique(&slug(identity));
-        assert_eq!(name("Ana Müller"), "ana-m-ller");
-        assert_eq!(name("../../etc/passwd"), "etc-passwd");
-        assert_eq!(name("🎉"), "participant");
-        assert_eq!(name("日本"), "participant-2");
-        assert_eq!(name("ana müller"), "ana-m-ller-2");
-        assert_eq!(name(&"x".repeat(1000)).len(), MAX_SLUG);
-    }
 
     fn unit(track: &str, codec: Codec, from: u64, to: u64) -> Unit {
         let (first, end) = (Position::from_millis(from), Position::from_millis(to));

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use bytes::Bytes;
 use greffier_media::{
-    codec::{Codec, MediaKind},
+    codec::MediaKind,
     time::{ClockRate, Position},
 };
 
@@ -65,8 +65,6 @@ enum Media {
 struct Pictures {
     /// When the last one is shown, and for how long if none follows.
     last: Option<(Duration, Duration)>,
-    /// One that is hardly late is shown at zero.
-    snaps: bool,
 }
 
 impl FileWriter {
@@ -115,12 +113,12 @@ impl FileWriter {
         writer.written.frames += 1;
         let muxer = &mut self.muxer;
         match &mut writer.media {
-            Media::Sound(line) => {
+            Media::Sound(sound) => {
                 writer.written.first.get_or_insert(at);
                 let mut result = Ok(());
                 let wanted = samples_at(Position::ZERO.saturating_add(at));
-                line.push(wanted, frame.frame.data, |packet| {
-                    put(&mut **muxer, lane, packet, &mut result)
+                sound.push(wanted, frame.frame.data, |packet| {
+                    put(&mut **muxer, lane, packet, &mut result);
                 });
                 result
             }
@@ -176,10 +174,7 @@ impl LaneWriter {
     fn new(lane: &Lane) -> Self {
         let media = match lane.codec.kind() {
             MediaKind::Audio => Media::Sound(Line::default()),
-            MediaKind::Video => Media::Pictures(Pictures {
-                snaps: lane.codec != Codec::H264,
-                ..Pictures::default()
-            }),
+            MediaKind::Video => Media::Pictures(Pictures::default()),
         };
         Self {
             on: 0,
@@ -199,9 +194,9 @@ impl Pictures {
         mut write: impl FnMut(Sample) -> io::Result<()>,
     ) -> io::Result<Duration> {
         let (at, lasts) = match self.last {
-            Some((before, _)) if at > before => (at, (at - before).clamp(SHORTEST, VIDEO_FRAME)),
+            Some((before, _)) if at > before => (at, at.saturating_sub(before).clamp(SHORTEST, VIDEO_FRAME)),
             Some((before, lasts)) => (before, lasts),
-            None if self.snaps && at <= AT_ONCE => (Duration::ZERO, VIDEO_FRAME),
+            None if at <= AT_ONCE => (Duration::ZERO, VIDEO_FRAME),
             None => (at, VIDEO_FRAME),
         };
         self.last = Some((at, lasts));
@@ -222,7 +217,7 @@ fn put(muxer: &mut dyn Muxer, track: usize, packet: Packet, result: &mut io::Res
             track,
             Sample {
                 at,
-                lasts: end - at,
+                lasts: end.saturating_sub(at),
                 keyframe: true,
                 data: packet.data,
             },

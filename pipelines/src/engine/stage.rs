@@ -18,7 +18,7 @@ pub(crate) struct Stage {
     element: gst::Element,
     input: gst::Pad,
     /// Kept, since the element holds its peer weakly.
-    _output: gst::Pad,
+    output: gst::Pad,
     bus: gst::Bus,
     produced: Arc<Mutex<Produced>>,
 }
@@ -44,11 +44,12 @@ impl Stage {
         let bus = gst::Bus::new();
         element.set_bus(Some(&bus));
         let produced = Arc::new(Mutex::new(Produced::default()));
-        let (input, output) = (gst::Pad::new(gst::PadDirection::Src), collector(&produced));
         let failed = |message: &str| EngineError::Failed {
             element: name.to_owned(),
             message: message.to_owned(),
         };
+        let output = collector(&produced).map_err(|error| failed(&error.to_string()))?;
+        let input = gst::Pad::new(gst::PadDirection::Src);
         let (sink, src) = element
             .static_pad("sink")
             .zip(element.static_pad("src"))
@@ -59,7 +60,7 @@ impl Stage {
             name: name.to_owned(),
             element,
             input,
-            _output: output,
+            output,
             bus,
             produced,
         };
@@ -68,7 +69,7 @@ impl Stage {
     }
 
     fn start(&self, caps: &gst::Caps) -> Result<(), EngineError> {
-        for pad in [&self._output, &self.input] {
+        for pad in [&self.output, &self.input] {
             pad.set_active(true).map_err(|error| self.failure(&error.to_string()))?;
         }
         let started = self
@@ -105,33 +106,14 @@ impl Stage {
         }
     }
 
-    /// Input of another kind follows.
-    pub fn set_caps(&mut self, caps: &gst::Caps) -> Result<(), EngineError> {
-        self.send(gst::event::Caps::new(caps))
-    }
-
     /// Nothing more comes: what the element holds back comes out.
     pub fn finish(&mut self) -> Result<(), EngineError> {
         self.send(gst::event::Eos::new())
     }
 
-    /// Forgets what came before, as after a jump in time.
-    pub fn flush(&mut self) {
-        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-        self.input.push_event(gst::event::FlushStart::new());
-        self.input.push_event(gst::event::FlushStop::new(true));
-        self.input.push_event(gst::event::Segment::new(&segment));
-        self.lock().buffers.clear();
-    }
-
     /// The next buffer that came out, and what it holds.
     pub fn take(&mut self) -> Option<(gst::Buffer, Option<gst::Caps>)> {
         self.lock().buffers.pop_front()
-    }
-
-    /// What comes out, once known.
-    pub fn output_caps(&self) -> Option<gst::Caps> {
-        self.lock().caps.clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Produced> {
@@ -166,15 +148,22 @@ impl Drop for Stage {
         // Nothing waits for it: a failure to stop has no consequence but itself.
         let _ = self.element.set_state(gst::State::Null);
         let _ = self.input.set_active(false);
-        let _ = self._output.set_active(false);
+        let _ = self.output.set_active(false);
         self.bus.set_flushing(true);
     }
 }
 
 /// A pad that keeps what it is given.
-fn collector(produced: &Arc<Mutex<Produced>>) -> gst::Pad {
+fn collector(produced: &Arc<Mutex<Produced>>) -> Result<gst::Pad, gst::glib::BoolError> {
     let (buffers, caps) = (Arc::clone(produced), Arc::clone(produced));
-    gst::Pad::builder(gst::PadDirection::Sink)
+    // A pad without a template takes nothing but what it was given first, and pictures change their size.
+    let anything = gst::PadTemplate::new(
+        "sink",
+        gst::PadDirection::Sink,
+        gst::PadPresence::Always,
+        &gst::Caps::new_any(),
+    )?;
+    let pad = gst::Pad::builder_from_template(&anything)
         .chain_function(move |_, _, buffer| {
             let mut produced = buffers.lock().unwrap_or_else(PoisonError::into_inner);
             let caps = produced.caps.clone();
@@ -187,7 +176,8 @@ fn collector(produced: &Arc<Mutex<Produced>>) -> gst::Pad {
             }
             true
         })
-        .build()
+        .build();
+    Ok(pad)
 }
 
 /// A buffer around `data`, without copying it.

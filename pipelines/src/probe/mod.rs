@@ -142,7 +142,7 @@ pub(crate) fn probe(path: &Path, expected: &Expected, control: &Control<'_>) -> 
             });
         }
     }
-    let windows = windows::look(path, duration, control)?;
+    let windows = windows::look(path, duration, expected, control)?;
     check_starts(&windows[0], expected)?;
     for window in &windows {
         window.check(expected)?;

@@ -10,7 +10,7 @@ use greffier_media::codec::MediaKind;
 use gst::prelude::*;
 use gstreamer as gst;
 
-use super::{Expected, ProbeError};
+use super::{Expected, ExpectedStream, ProbeError};
 use crate::control::Control;
 
 /// How much is decoded of each window, in media time and in pictures: enough to see that it works.
@@ -53,7 +53,7 @@ impl Window {
         for stream in &expected.streams {
             let must_be_there = match stream.kind {
                 MediaKind::Audio => !self.ended || self.at + WINDOW < expected.duration,
-                MediaKind::Video => self.at.is_zero() && stream.first < WINDOW,
+                MediaKind::Video => is_due(stream, self.at),
             };
             if must_be_there && self.seen(stream.kind).iter().all(|seen| seen.frames == 0) {
                 return Err(ProbeError::Undecodable {
@@ -66,22 +66,35 @@ impl Window {
     }
 }
 
+/// Whether a picture must be in the window at `at`: pictures may be far between, but the first is where it was meant to be.
+fn is_due(stream: &ExpectedStream, at: Duration) -> bool {
+    stream.kind == MediaKind::Video && at.is_zero() && stream.first < WINDOW
+}
+
 /// What the sinks share with the one who waits.
 #[derive(Default)]
 struct Shared {
     sinks: Vec<Seen>,
     /// From when on frames count for the window.
     from: Duration,
+    /// A picture is due in this window: sound, which decodes sooner, does not end it before there is one.
+    picture_due: bool,
 }
 
 type Board = Arc<(Mutex<Shared>, Condvar)>;
 
 /// Decodes a second from the beginning, the middle and the end of a file.
-pub(super) fn look(path: &Path, duration: Duration, control: &Control<'_>) -> Result<Vec<Window>, ProbeError> {
+pub(super) fn look(
+    path: &Path,
+    duration: Duration,
+    expected: &Expected,
+    control: &Control<'_>,
+) -> Result<Vec<Window>, ProbeError> {
     let player = Player::open(path, control)?;
+    player.lock().picture_due = expected.streams.iter().any(|stream| is_due(stream, Duration::ZERO));
     let mut windows = vec![player.play(Duration::ZERO, control)?];
     if duration > 3 * WINDOW {
-        for at in [duration / 2, duration - WINDOW] {
+        for at in [duration / 2, duration.saturating_sub(WINDOW)] {
             windows.push(player.seek_and_play(at, control)?);
         }
     }
@@ -122,10 +135,14 @@ impl Player {
     fn seek_and_play(&self, at: Duration, control: &Control<'_>) -> Result<Window, ProbeError> {
         {
             let mut shared = self.lock();
-            shared.from = at;
+            (shared.from, shared.picture_due) = (at, false);
             for seen in &mut shared.sinks {
                 (seen.frames, seen.first, seen.last) = (0, None, None);
             }
+        }
+        // The end that a fast decoder came to before is not the end of what follows.
+        if let Some(bus) = self.pipeline.bus() {
+            while bus.pop_filtered(&[gst::MessageType::Eos]).is_some() {}
         }
         let to = gst::ClockTime::from_nseconds(u64::try_from(at.as_nanos()).unwrap_or(u64::MAX - 1));
         let how = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
@@ -152,16 +169,16 @@ impl Player {
         let mut shared = self.lock();
         while !shared.is_full() {
             control.check()?;
-            while let Some(message) = bus.pop_filtered(&[gst::MessageType::Eos, gst::MessageType::Error]) {
-                match message.view() {
-                    gst::MessageView::Error(error) => {
-                        return Err(ProbeError::Decoding {
-                            at,
-                            message: error.error().to_string(),
-                        });
-                    }
-                    _ => return Ok(true),
+            let message = bus.pop_filtered(&[gst::MessageType::Eos, gst::MessageType::Error]);
+            match message.as_ref().map(|message| message.view()) {
+                Some(gst::MessageView::Error(error)) => {
+                    return Err(ProbeError::Decoding {
+                        at,
+                        message: error.error().to_string(),
+                    });
                 }
+                Some(_) => return Ok(true),
+                None => {}
             }
             let (again, timeout) = self
                 .board
@@ -232,7 +249,9 @@ impl Shared {
         let pictures = self.sinks.iter().filter(|seen| seen.kind == MediaKind::Video);
         let has_sound = sound.clone().next().is_some();
         // Sound has no holes, so it tells how far things are; pictures may be missing for an hour.
-        if has_sound {
+        if self.picture_due && pictures.clone().all(|seen| seen.frames == 0) {
+            false
+        } else if has_sound {
             sound.clone().all(enough)
                 && pictures
                     .clone()
@@ -272,10 +291,11 @@ fn add_sink(pipeline: &gst::Pipeline, pad: &gst::Pad, board: &Board) -> Result<(
     let counted = Arc::clone(board);
     sink.connect("handoff", false, move |values| {
         let buffer = values.get(1).and_then(|value| value.get::<gst::Buffer>().ok())?;
+        let pad = values.get(2).and_then(|value| value.get::<gst::Pad>().ok())?;
         let mut shared = counted.0.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = &mut shared.sinks[index];
         seen.frames += 1;
-        let at = buffer.pts().map(Duration::from);
+        let at = shown_at(&buffer, &pad);
         seen.first = seen.first.or(at);
         seen.last = at.or(seen.last);
         counted.1.notify_one();
@@ -287,4 +307,11 @@ fn add_sink(pipeline: &gst::Pipeline, pad: &gst::Pad, board: &Board) -> Result<(
         .ok_or_else(|| gst::glib::bool_error!("a sink without a pad"))?;
     pad.link(&target).map_err(|error| gst::glib::bool_error!("{}", error))?;
     sink.sync_state_with_parent()
+}
+
+/// Where a buffer stands in the file: a track that begins late counts its own time from there.
+fn shown_at(buffer: &gst::Buffer, pad: &gst::Pad) -> Option<Duration> {
+    let segment = pad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
+    segment.to_stream_time(buffer.pts()).map(Duration::from)
 }

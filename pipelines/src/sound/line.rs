@@ -226,7 +226,7 @@ mod tests {
         line.push(0, Bytes::from_static(SPEECH), |packet| lengths.push(packet.data.len()));
         for (wanted, data) in [(5, SPEECH), (25, DTX), (45, SPEECH)] {
             line.push(wanted * 48, Bytes::from_static(data), |packet| {
-                lengths.push(packet.data.len())
+                lengths.push(packet.data.len());
             });
         }
         assert_eq!(lengths, [12, 12, 12]);

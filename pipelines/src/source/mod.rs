@@ -13,7 +13,7 @@ use bytes::Bytes;
 pub(crate) use frames::{Frames, TimedFrame, VIDEO_FRAME};
 use greffier_media::{
     codec::Dims,
-    ids::{RecordingId, RoomName},
+    ids::{ParticipantIdentity, RecordingId, RoomName},
     journal::{RoomEvent, TrackChannel},
     reorder::Numbering,
     time::{Arrival, Position},
@@ -108,6 +108,17 @@ impl Recording {
     /// How long it is, pauses included.
     pub fn length(&self) -> Position {
         self.survey.length()
+    }
+
+    /// What somebody was called last; empty if nothing.
+    pub fn name_of(&self, identity: &ParticipantIdentity) -> String {
+        let theirs = self
+            .streams
+            .iter()
+            .rev()
+            .filter(|stream| stream.channel.identity == *identity);
+        let mut names = theirs.map(|stream| &stream.channel.participant_name);
+        names.find(|name| !name.is_empty()).cloned().unwrap_or_default()
     }
 
     /// The frames of the streams that are `wanted`, in the order in which they are shown.

@@ -119,6 +119,15 @@ impl VideoFormat for Av1 {
     }
 }
 
+/// The size in the sequence header that a packet has.
+pub(super) fn announced_dims(payload: &[u8]) -> Option<Dims> {
+    let part = Av1::default().part(&Bytes::copy_from_slice(payload))?;
+    let mut units = part.elements.iter().filter_map(|unit| Obu::parse(unit));
+    units
+        .find(|unit| unit.kind() == obu::SEQUENCE_HEADER)
+        .and_then(|unit| sequence::dims(unit.payload))
+}
+
 #[derive(Default)]
 struct Seen {
     sequence: Option<Dims>,

@@ -245,6 +245,21 @@ pub(super) fn begins_keyframe(payload: &[u8]) -> bool {
     }
 }
 
+/// The size in the sequence parameter set that a packet has, alone or beside other units.
+pub(super) fn announced_dims(payload: &[u8]) -> Option<Dims> {
+    match nal_type(*payload.first()?) {
+        nal::SPS => sps::dims(payload),
+        nal::STAP_A => {
+            let units = split_aggregate(&Bytes::copy_from_slice(payload))?;
+            units
+                .iter()
+                .find(|unit| nal_type(unit[0]) == nal::SPS)
+                .and_then(|unit| sps::dims(unit))
+        }
+        _ => None,
+    }
+}
+
 /// `first_mb_in_slice`: 0 in the first slice of a picture.
 fn first_macroblock(slice: &[u8]) -> Option<u32> {
     BitReader::new(slice.get(1..)?).exp_golomb()

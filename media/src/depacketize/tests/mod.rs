@@ -10,7 +10,7 @@ use bytes::Bytes;
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use self::fixtures::{Fixture, in_packets};
-use super::{Depacketizer, begins_keyframe};
+use super::{Depacketizer, announced_dims, begins_keyframe};
 use crate::{
     codec::{Codec, Dims},
     frame::{Frame, Gap, GapReason, MediaUnit},
@@ -213,6 +213,23 @@ fn key_frames_are_known_by_their_first_packet() {
             }
             assert!(!found || of_key(packet), "{codec} {}", packet.sequence);
         }
+    }
+}
+
+#[test]
+fn a_key_frame_announces_its_size() {
+    for Fixture { codec, packets, .. } in fixtures::all() {
+        let units = depacketize(codec, ordered(packets.clone()));
+        let announced: Vec<_> = packets
+            .iter()
+            .filter_map(|packet| announced_dims(codec, &packet.payload))
+            .collect();
+        let largest = announced.iter().copied().max_by_key(|dims| dims.width);
+        let expected = frames(&units)
+            .iter()
+            .filter_map(|frame| frame.dims)
+            .max_by_key(|dims| dims.width);
+        assert_eq!(largest, expected, "{codec}");
     }
 }
 

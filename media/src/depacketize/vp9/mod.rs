@@ -31,6 +31,11 @@ pub(super) struct Vp9 {
     dims: Option<Dims>,
 }
 
+/// The size that the header of a layer frame states; `None` if it is that of a reference.
+pub(super) fn announced_dims(frame: &[u8]) -> Option<Dims> {
+    FrameHeader::parse(frame, &Sizes::default())?.dims
+}
+
 impl VideoFormat for Vp9 {
     type Part = (Vp9Descriptor, Bytes);
 

@@ -80,7 +80,7 @@ impl Clip {
         ];
         let common = ["-b:v", &bits, "-g", &keys, "-keyint_min", &keys];
         let realtime = ["-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"];
-        let encoder: &[&str] = match self.codec {
+        let codec: &[&str] = match self.codec {
             Codec::Vp8 => &["-c:v", "libvpx", "-auto-alt-ref", "0"],
             Codec::Vp9 => &["-c:v", "libvpx-vp9"],
             Codec::Av1 => &[
@@ -113,7 +113,7 @@ impl Clip {
             Codec::H264 => &["-bsf:v", "h264_metadata=aud=insert", "-f", "h264"],
             _ => &["-f", "ivf"],
         };
-        let arguments: Vec<_> = [&input[..], encoder, &common, speed, format].concat();
+        let arguments: Vec<_> = [&input[..], codec, &common, speed, format].concat();
         let encoded = ffmpeg(&arguments, |pipe| {
             for index in first..end {
                 let at = index as f64 / fps;

@@ -323,11 +323,6 @@ impl Tape {
             .retain(|(at, what)| matches!(what, What::Event(_)) || !(from..to).contains(at));
     }
 
-    /// When the last thing happened.
-    pub fn end(&self) -> f64 {
-        self.end
-    }
-
     /// Packets of the last publication.
     fn send(&mut self, person: &Person, publication: &Publication, ssrc: u32) -> Result<()> {
         let channel = self.channels.len() - 1;
@@ -472,7 +467,7 @@ fn room() -> RoomName {
     RoomName::new("démo").unwrap()
 }
 
-fn arrival(at: f64) -> Arrival {
+pub fn arrival(at: f64) -> Arrival {
     Arrival::from_nanos((START as u64) * 1_000_000_000 + (at.max(0.0) * 1e9).round() as u64)
 }
 
@@ -513,9 +508,9 @@ fn follow(people: &mut Vec<ParticipantInfo>, event: &RoomEvent) {
             }
         }
         RoomEvent::TrackUnpublished { track, .. } => {
-            people
-                .iter_mut()
-                .for_each(|person| person.tracks.retain(|known| known.sid != *track));
+            for person in people {
+                person.tracks.retain(|known| known.sid != *track);
+            }
         }
         RoomEvent::TrackMuted { track, .. } => set_muted(people, track, true),
         RoomEvent::TrackUnmuted { track, .. } => set_muted(people, track, false),
