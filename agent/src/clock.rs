@@ -41,6 +41,24 @@ impl SystemClock {
     }
 }
 
+/// The present, for what is measured by the machine's own clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where the process's time comes from; everything else takes a Clock"
+)]
+pub fn instant() -> Instant {
+    Instant::now()
+}
+
+/// The machine's wall clock, since the Unix epoch: for what several processes do together.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where the process's time comes from; everything else takes a Clock"
+)]
+pub fn unix() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 impl Clock for SystemClock {
     #[expect(
         clippy::disallowed_methods,
@@ -63,7 +81,10 @@ mod tests {
             clock.arrival(later).saturating_since(clock.arrival(clock.anchor)),
             Duration::from_millis(1500)
         );
-        let earlier = clock.anchor.checked_sub(Duration::from_millis(20)).expect("the machine is up longer");
+        let earlier = clock
+            .anchor
+            .checked_sub(Duration::from_millis(20))
+            .expect("the machine is up longer");
         assert_eq!(
             clock.arrival(clock.anchor).saturating_since(clock.arrival(earlier)),
             Duration::from_millis(20)

@@ -67,6 +67,8 @@ macro_rules! task_kinds {
 task_kinds! {
     /// Compares the server's rooms with the rules.
     Reconcile = "reconcile", Intake, Log;
+    /// Watches how full the disk is.
+    DiskWatch = "disk-watch", Intake, Log;
     /// Deletes what is older than the rules keep it.
     Retention = "retention", Intake, Log;
     /// One recording, from joining to sealing.
@@ -87,6 +89,8 @@ task_kinds! {
     Upload = "upload", Background, Log;
     /// Delivers webhooks.
     Webhooks = "webhooks", Background, Shutdown;
+    /// One change that somebody asked for: it is done to its end, whether they wait for it or not.
+    Change = "change", Serving, Log;
     /// Accepts connections.
     HttpServer = "http-server", Serving, Shutdown;
     /// Small recurring work of the server: sessions, metrics.

@@ -71,7 +71,7 @@ impl Supervisor {
         let (token, tracker) = self.phase(kind.phase());
         let token = token.child_token();
         let future = task(token);
-        let span = tracing::info_span!("task", kind = %kind, name);
+        let span = tracing::info_span!(parent: None, "task", kind = %kind, name);
         let supervisor = self.clone();
         let watched = async move {
             match AssertUnwindSafe(future).catch_unwind().await {
@@ -97,8 +97,8 @@ impl Supervisor {
         E: Display + 'static,
     {
         let (token, tracker) = self.phase(kind.phase());
-        let (token, tracked) = (token.child_token(), tracker.token());
-        let span = tracing::info_span!("thread", kind = %kind, name);
+        let (token, alive) = (token.child_token(), tracker.token());
+        let span = tracing::info_span!(parent: None, "thread", kind = %kind, name);
         let supervisor = self.clone();
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let _span = span.entered();
@@ -107,7 +107,7 @@ impl Supervisor {
                 Ok(Err(error)) => supervisor.on_failure(kind, &error.to_string()),
                 Err(_) => supervisor.on_failure(kind, "panicked"),
             }
-            drop(tracked);
+            drop(alive);
         })?;
         Ok(())
     }

@@ -8,12 +8,7 @@ fn record(log: &Log, entry: &'static str) {
     log.lock().expect("not poisoned").push(entry);
 }
 
-fn until_cancelled(
-    supervisor: &Supervisor,
-    kind: TaskKind,
-    log: &Log,
-    entry: &'static str,
-) {
+fn until_cancelled(supervisor: &Supervisor, kind: TaskKind, log: &Log, entry: &'static str) {
     let log = Arc::clone(log);
     supervisor.spawn(kind, entry, |token| async move {
         token.cancelled().await;
@@ -30,18 +25,29 @@ async fn phases_stop_in_order() {
     until_cancelled(&supervisor, TaskKind::Jobs, &log, "jobs");
     until_cancelled(&supervisor, TaskKind::Recording, &log, "recording");
     until_cancelled(&supervisor, TaskKind::Reconcile, &log, "reconcile");
-    let outcome = supervisor.shutdown(Duration::from_mins(1), std::future::pending()).await;
+    let outcome = supervisor
+        .shutdown(Duration::from_mins(1), std::future::pending())
+        .await;
     assert_eq!(outcome, Shutdown::Clean);
-    assert_eq!(*log.lock().expect("not poisoned"), ["reconcile", "recording", "jobs", "http"]);
+    assert_eq!(
+        *log.lock().expect("not poisoned"),
+        ["reconcile", "recording", "jobs", "http"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_task_that_does_not_end_is_abandoned_in_time() {
     let supervisor = Supervisor::new();
-    supervisor.spawn(TaskKind::Recording, "stuck", |_| std::future::pending::<Result<(), String>>());
-    let outcome = supervisor.shutdown(Duration::from_secs(60), std::future::pending()).await;
+    supervisor.spawn(TaskKind::Recording, "stuck", |_| {
+        std::future::pending::<Result<(), String>>()
+    });
+    let outcome = supervisor
+        .shutdown(Duration::from_mins(1), std::future::pending())
+        .await;
     assert_eq!(outcome, Shutdown::Forced);
-    let second = supervisor.shutdown(Duration::from_secs(60), std::future::ready(())).await;
+    let second = supervisor
+        .shutdown(Duration::from_mins(1), std::future::ready(()))
+        .await;
     assert_eq!(second, Shutdown::Forced, "a second signal ends the waiting at once");
 }
 
@@ -51,7 +57,9 @@ async fn failures_mean_what_their_kind_says() {
     supervisor.spawn(TaskKind::Recording, "unlucky", |_| async { Err("no luck") });
     tokio::task::yield_now().await;
     assert!(!supervisor.has_failed());
-    supervisor.spawn(TaskKind::Webhooks, "needed", |_| async { panic!("a fault") as Result<(), String> });
+    supervisor.spawn(TaskKind::Webhooks, "needed", |_| async {
+        panic!("a fault") as Result<(), String>
+    });
     supervisor.stop_requested().await;
     assert!(supervisor.has_failed());
 }
@@ -73,7 +81,9 @@ async fn threads_are_tracked_too() {
         .expect("a thread");
     wait.recv().expect("started");
     assert_eq!(
-        supervisor.shutdown(Duration::from_mins(1), std::future::pending()).await,
+        supervisor
+            .shutdown(Duration::from_mins(1), std::future::pending())
+            .await,
         Shutdown::Clean
     );
     assert_eq!(*log.lock().expect("not poisoned"), ["writer"]);
