@@ -1,0 +1,37 @@
+//! Parameters of the query.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use axum_extra::extract::Query;
+use serde::de::DeserializeOwned;
+
+use crate::problem::ApiError;
+
+/// Parameters of the query; some may stand more than once.
+pub(crate) struct Params<T>(pub T);
+
+impl<S, T> FromRequestParts<S> for Params<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(refused(&rejection.body_text())),
+        }
+    }
+}
+
+/// The library's words are `Failed to deserialize query string: limit: invalid digit …`.
+fn refused(text: &str) -> ApiError {
+    let text = text.rsplit_once("query string: ").map_or(text, |(_, after)| after);
+    let (parameter, detail) = match text.split_once(": ") {
+        Some((parameter, detail)) if !parameter.contains(' ') => (parameter, detail),
+        _ => ("", text),
+    };
+    let detail: String = detail.chars().take(300).collect();
+    let parameter: String = parameter.chars().take(100).collect();
+    ApiError::invalid_field(format!("?{parameter}"), detail)
+}

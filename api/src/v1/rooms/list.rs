@@ -1,0 +1,130 @@
+//! `GET /api/livekit/rooms`
+
+use axum::{Json, extract::State};
+use greffier_agent::view::RecordingView;
+use greffier_store::{
+    MeetingError, UserId,
+    meetings::{RoomFilter, RoomState},
+};
+use jiff::ToSpan as _;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    running,
+    schema::{CallTypeName, RoomView},
+};
+use crate::{
+    Principal,
+    access::{Operation, Relation, Visible},
+    extract::{Page, PageQuery, Params},
+    problem::{ApiError, ApiResult},
+    services::App,
+    v1::{
+        calls::{day, start},
+        recordings::arrival,
+        users::Search,
+    },
+};
+
+/// Which rooms.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum RoomStateName {
+    /// Somebody is there.
+    Live,
+    /// Planned, and still to come.
+    Upcoming,
+    /// For good.
+    Ended,
+    /// None of these.
+    Idle,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Filter {
+    #[param(value_type = Option<RoomStateName>, inline)]
+    state: Option<RoomStateName>,
+    #[param(value_type = Option<CallTypeName>)]
+    call_type: Option<CallTypeName>,
+    /// The id of whoever owns them.
+    #[param(value_type = Option<String>)]
+    owner: Option<UserId>,
+    /// The id of somebody they belong to.
+    #[param(value_type = Option<String>)]
+    member: Option<UserId>,
+    /// The first day, in UTC, that they are planned for, or else were made on.
+    #[param(value_type = Option<String>, format = Date, example = "2026-01-01")]
+    from: Option<String>,
+    /// The last such day.
+    #[param(value_type = Option<String>, format = Date, example = "2026-01-31")]
+    to: Option<String>,
+}
+
+/// List the caller's rooms, the newest first; administrators and keys see all.
+#[utoipa::path(
+    get, path = "/api/livekit/rooms", tag = "rooms", operation_id = "list_rooms",
+    params(Filter, Search, PageQuery),
+    responses((status = 200, description = "A page of rooms", body = Page<RoomView>))
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Principal,
+    Params(filter): Params<Filter>,
+    Params(search): Params<Search>,
+    Params(page): Params<PageQuery>,
+) -> ApiResult<Json<Page<RoomView>>> {
+    let visible = caller.visible(Operation::SeeRoom)?;
+    let (limit, after) = (page.limit()?, page.cursor()?);
+    let first = filter.from.as_deref().map(|text| day(text, "?from")).transpose()?;
+    let last = filter.to.as_deref().map(|text| day(text, "?to")).transpose()?;
+    let from = first.map(start).transpose()?.map(arrival);
+    let until = last
+        .map(|last| start(last.saturating_add(1.day())))
+        .transpose()?
+        .map(arrival);
+    let mut filter = RoomFilter {
+        member: None,
+        text: search.text()?,
+        state: filter.state.map(|state| match state {
+            RoomStateName::Live => RoomState::Live,
+            RoomStateName::Upcoming => RoomState::Upcoming,
+            RoomStateName::Ended => RoomState::Ended,
+            RoomStateName::Idle => RoomState::Idle,
+        }),
+        call_type: filter.call_type.map(Into::into),
+        owner: filter.owner,
+        with: filter.member,
+        from,
+        until,
+    };
+    if let Visible::OfRoom(name) = &visible
+        && app.relation(&caller, name, None).await? == Relation::PutOut
+    {
+        return Err(ApiError::forbidden());
+    }
+    let rooms = app.store().rooms();
+    let (found, more) = match visible {
+        Visible::All => rooms.list(&filter, after, limit).await?,
+        Visible::OfUser(user) => {
+            filter.member = Some(user);
+            rooms.list(&filter, after, limit).await?
+        }
+        Visible::OfRoom(name) => match rooms.get(&name, None).await {
+            Ok(room) => (vec![room], false),
+            Err(MeetingError::NoRoom(_)) => (Vec::new(), false),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let mut items = Vec::with_capacity(found.len());
+    for room in &found {
+        let recording = match room.call {
+            Some(_) => running(&app, room).await?,
+            None => None,
+        };
+        items.push(RoomView::new(room, None, recording.as_ref().map(RecordingView::from)));
+    }
+    let next_cursor = found.last().filter(|_| more).map(|last| last.id.to_string());
+    Ok(Json(Page { items, next_cursor }))
+}
