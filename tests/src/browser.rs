@@ -13,7 +13,7 @@ use crate::folder::{Folder, repository};
 use crate::installed::{installed, run};
 use crate::missing::Missing;
 use crate::pattern::{Source, TimeCode};
-use crate::process::{Deadline, Speaker};
+use crate::process::{Deadline, Speaker, preferred};
 use crate::server::Server;
 
 /// A cold start of Chromium on a busy machine takes seconds; the driver gives up on a single step after 40.
@@ -130,7 +130,7 @@ impl Browser {
     pub fn launch() -> Result<Self> {
         let folder = Folder::of_test()?.sub("browser")?;
         let chromium = Missing::tool("chromium")?;
-        let mut node = Missing::tool("node")?;
+        let mut node = preferred(Missing::tool("node")?.get_program())?;
         let packages = packages()?;
         node.arg(repository().join("tests/browser/driver.mjs"));
         node.arg(packages)
@@ -267,7 +267,7 @@ impl Playback {
 }
 
 /// The pages' packages, installed on demand.
-fn packages() -> Result<PathBuf> {
+pub fn packages() -> Result<PathBuf> {
     let source = repository().join("tests/browser");
     let read = |name: &str| std::fs::read_to_string(source.join(name)).with_context(|| format!("cannot read {name}"));
     let stamp = read("package-lock.json")?;

@@ -69,3 +69,11 @@ pub fn repository() -> &'static Path {
 pub fn cache() -> PathBuf {
     std::env::var_os("GREFFIER_CACHE").map_or_else(|| repository().join(".cache"), PathBuf::from)
 }
+
+/// A room's or a person's name as a file name: hostile names must not lead out of the folder.
+pub(crate) fn file_name(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+        .take(60)
+        .collect()
+}

@@ -7,6 +7,7 @@ pub mod analyse;
 pub mod browser;
 pub mod folder;
 pub mod generate;
+pub mod greffier;
 mod installed;
 pub mod judge;
 pub mod meeting;
@@ -15,12 +16,15 @@ pub mod network;
 pub mod pattern;
 pub mod ports;
 pub mod process;
+pub mod python;
 mod reception;
 pub mod server;
+pub mod stage;
 
 pub use analyse::{MediaFile, Observation};
 pub use browser::{Browser, Participation, Playback};
 pub use folder::Folder;
+pub use greffier::Greffier;
 pub use judge::{Verdict, judge};
 pub use meeting::{
     Camera, Codec, Meeting, Microphone, PeerTruth, Plan, Screen, ScreenSound, Script, Step, Take, Track, Truth,
@@ -29,4 +33,6 @@ pub use missing::{Missing, need};
 pub use network::{Direction, Network};
 pub use pattern::{Pattern, Source, Wall};
 pub use process::Deadline;
+pub use python::tools;
 pub use server::{Server, Udp};
+pub use stage::Stage;

@@ -58,7 +58,6 @@ pub struct Network(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     name: String,
-    outside: String,
     number: u8,
     _held: File,
 }
@@ -69,22 +68,21 @@ impl Network {
         let (number, held) = take_number()?;
         // Whoever held the number before may have been killed before it could remove its namespace.
         let name = format!("greffier-test-{number}");
-        let (outside, inside) = (format!("gt{number}o"), inside(number));
-        remove(&name, &outside);
+        let (outer, inner) = (outside(number), inside(number));
+        remove(&name, number);
         if let Err(error) = ip(&["netns", "add", &name]) {
             return Err(Missing::new(format!("a network namespace ({error:#})"), "run as root").into());
         }
         let this = Self(Arc::new(Inner {
             name: name.clone(),
-            outside: outside.clone(),
             number,
             _held: held,
         }));
         ip(&[
-            "link", "add", &outside, "type", "veth", "peer", "name", &inside, "netns", &name,
+            "link", "add", &outer, "type", "veth", "peer", "name", &inner, "netns", &name,
         ])?;
-        ip(&["addr", "add", &format!("{}/30", this.address()), "dev", &outside])?;
-        ip(&["link", "set", &outside, "up"])?;
+        ip(&["addr", "add", &format!("{}/30", this.address()), "dev", &outer])?;
+        ip(&["link", "set", &outer, "up"])?;
         ip(&[
             "-n",
             &name,
@@ -92,9 +90,9 @@ impl Network {
             "add",
             &format!("{}/30", this.inner_address()),
             "dev",
-            &inside,
+            &inner,
         ])?;
-        ip(&["-n", &name, "link", "set", &inside, "up"])?;
+        ip(&["-n", &name, "link", "set", &inner, "up"])?;
         ip(&["-n", &name, "link", "set", "lo", "up"])?;
         this.lose(Direction::Down, 0.0)?;
         this.lose(Direction::Up, 0.0)?;
@@ -208,8 +206,14 @@ impl Network {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        remove(&self.name, &self.outside);
+        remove(&self.name, self.number);
     }
+}
+
+/// The link's device on this machine. libwebrtc takes devices of this name for those of virtual machines and leaves them
+/// alone: else the peers of other tests would go through it, and fall silent when this test ends and removes it.
+fn outside(number: u8) -> String {
+    format!("vnic-gt{number}")
 }
 
 /// The link's device inside the network.
@@ -218,9 +222,9 @@ fn inside(number: u8) -> String {
 }
 
 /// Removes a link and a namespace if they are there. What cannot be removed is left to the next holder of the number.
-fn remove(name: &str, outside: &str) {
+fn remove(name: &str, number: u8) {
     // The link would go with the namespace too, but some time after.
-    let _ = ip(&["link", "del", outside]);
+    let _ = ip(&["link", "del", &outside(number)]);
     let _ = ip(&["netns", "del", name]);
 }
 

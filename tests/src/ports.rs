@@ -74,7 +74,7 @@ impl Ports {
         self.first + 3
     }
 
-    /// For whatever the test itself serves, e.g. webhooks.
+    /// For whatever the test itself serves, e.g. webhooks; the next eleven are for that as well.
     pub fn own(&self) -> u16 {
         self.first + 4
     }

@@ -40,6 +40,7 @@ pub struct Setup {
     address: Ipv4Addr,
     udp: Udp,
     webhook: Option<String>,
+    tells_greffier_at: Option<Ipv4Addr>,
     log_level: &'static str,
     change: Box<dyn FnOnce(&mut Value)>,
 }
@@ -63,6 +64,19 @@ impl Setup {
     #[must_use]
     pub fn webhook(mut self, url: impl Into<String>) -> Self {
         self.webhook = Some(url.into());
+        self
+    }
+
+    /// Sends its webhooks to the [`crate::Greffier`] that will be beside it.
+    #[must_use]
+    pub fn tells_greffier(self) -> Self {
+        self.tells_greffier_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// The same for one that is behind a network, at this address.
+    #[must_use]
+    pub fn tells_greffier_at(mut self, address: Ipv4Addr) -> Self {
+        self.tells_greffier_at = Some(address);
         self
     }
 
@@ -115,7 +129,8 @@ impl Setup {
             Udp::Mux => config["rtc"]["udp_port"] = first.into(),
             Udp::Off => config["rtc"]["force_tcp"] = true.into(),
         }
-        if let Some(url) = self.webhook {
+        let greffier = |address| format!("http://{address}:{}/webhooks/livekit", ports.own());
+        if let Some(url) = self.webhook.or(self.tells_greffier_at.map(greffier)) {
             config["webhook"] = json!({ "api_key": KEY, "urls": [url] });
         }
         (self.change)(&mut config);
@@ -161,6 +176,7 @@ impl Server {
             address: Ipv4Addr::LOCALHOST,
             udp: Udp::Range,
             webhook: None,
+            tells_greffier_at: None,
             log_level: "info",
             change: Box::new(|_| {}),
         }

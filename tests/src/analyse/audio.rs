@@ -24,7 +24,9 @@ const LENGTH_S: std::ops::Range<f64> = BEEP_S[0] / 2.0..BEEP_S[1] * 1.5;
 /// A pause shorter than this inside a burst does not end it, in ms: one lost packet of 20 ms with its concealment.
 const BRIDGE_MS: usize = 30;
 /// Around each beep this much, in seconds, does not count as the silence between: pre-echo, ringing and the window.
-const GUARD_S: f64 = 0.060;
+pub const GUARD_S: f64 = 0.060;
+/// What is quieter than this is nothing at all, in dB of full scale: one bit of 16 is −96.
+const SILENCE_DB: f64 = -100.0;
 
 /// One burst of one peer's tone.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,13 +66,19 @@ pub struct Audio {
     pub loudest_gap_at: f64,
     /// Stretches without any sample, as (from, to) in seconds: the container's time stamps leave them out.
     pub holes: Vec<(f64, f64)>,
+    /// Place and level (seconds, dB of full scale) of each window between beeps that is not silent.
+    pub noises: Vec<(f64, f64)>,
 }
 
 impl Audio {
     /// Measures mono samples at [`RATE`], the first of which stands at `begins` seconds.
     pub fn measure(samples: &[i16], begins: f64) -> Self {
         let beeps = beeps(samples, begins);
-        let (loudest_gap_db, loudest_gap_at) = loudest_gap(samples, begins, &beeps);
+        let noises: Vec<_> = gaps(samples, begins, &beeps)
+            .filter(|(_, level)| *level > SILENCE_DB)
+            .collect();
+        let loudest = noises.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let (loudest_gap_at, loudest_gap_db) = loudest.copied().unwrap_or((begins, decibels(0.0)));
         let ends = begins + samples.len() as f64 / f64::from(RATE);
         Self {
             beeps,
@@ -79,6 +87,7 @@ impl Audio {
             loudest_gap_db,
             loudest_gap_at,
             holes: Vec::new(),
+            noises,
         }
     }
 
@@ -197,24 +206,20 @@ fn half_level(levels: &[f64], from: usize, to: usize, peak: f64) -> (f64, f64) {
     (rise, fall)
 }
 
-/// The loudest window between beeps, and when it is.
-fn loudest_gap(samples: &[i16], begins: f64, beeps: &[Beep]) -> (f64, f64) {
+/// The windows between beeps: when each is, and its level.
+fn gaps(samples: &[i16], begins: f64, beeps: &[Beep]) -> impl Iterator<Item = (f64, f64)> {
     let window = STEP * WINDOW_MS;
     samples
         .chunks_exact(window)
         .enumerate()
-        .map(|(i, chunk)| (begins + (i * window) as f64 / f64::from(RATE), chunk))
+        .map(move |(i, chunk)| (begins + (i * window) as f64 / f64::from(RATE), chunk))
         .filter(|(at, _)| {
             let until = at + WINDOW_MS as f64 / 1000.0;
             !beeps
                 .iter()
                 .any(|beep| *at < beep.at + beep.length + GUARD_S && until > beep.at - GUARD_S)
         })
-        .map(|(at, chunk)| (decibels(power(chunk).sqrt()), at))
-        .fold(
-            (-120.0, begins),
-            |loudest, this| if this.0 > loudest.0 { this } else { loudest },
-        )
+        .map(|(at, chunk)| (at, decibels(power(chunk).sqrt())))
 }
 
 #[cfg(test)]

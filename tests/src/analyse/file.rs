@@ -52,6 +52,14 @@ impl Facts {
     pub fn stream(&self, kind: &str) -> Option<&Stream> {
         self.streams.iter().find(|stream| stream.kind == kind)
     }
+
+    /// Where it ends, in seconds. The index of MP4 and of Matroska counts from 0, whenever its first stream starts;
+    /// elsewhere ffprobe counts from there.
+    pub fn end(&self) -> Option<f64> {
+        let counts_from_zero = ["mp4", "matroska"].iter().any(|name| self.format.contains(name));
+        let start = if counts_from_zero { 0.0 } else { self.start };
+        self.duration.map(|duration| start + duration)
+    }
 }
 
 /// One stream of a file, as ffprobe sees it.
@@ -228,6 +236,9 @@ impl MediaFile {
                 &filters,
                 "-fps_mode",
                 "passthrough",
+                // Else pictures less than a frame's time apart get the same time stamp, and ffmpeg complains of its own work.
+                "-enc_time_base",
+                "1:90000",
                 "-f",
                 "rawvideo",
             ],

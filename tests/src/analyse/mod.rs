@@ -5,7 +5,7 @@ pub mod audio;
 pub mod file;
 pub mod video;
 
-pub use audio::{Audio, Beep};
+pub use audio::{Audio, Beep, GUARD_S};
 pub use file::{Facts, MediaFile, Stream};
 pub use video::{Flash, Freeze, Picture, Video};
 

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::analyse::{Beep, Freeze, MediaFile, Observation, Picture, Video};
+use crate::analyse::{Audio, Beep, Facts, Freeze, GUARD_S, MediaFile, Observation, Picture, Video};
 use crate::meeting::{Moment, PeerTruth, Take};
 use crate::pattern::{BEEP_S, FLASH_S, RAMP_S, Source, Wall};
 
@@ -142,7 +142,7 @@ impl Verdict {
             loudest_gap: observation
                 .audio
                 .as_ref()
-                .map(|audio| (audio.loudest_gap_db, audio.loudest_gap_at)),
+                .map(|audio| loudest_gap(audio, origin, &sounds)),
             ends,
             complaints: observation.complaints.clone(),
             truth_is_worthless: late as f64 > moments.len() as f64 * crate::meeting::LATE_PART,
@@ -347,13 +347,32 @@ impl fmt::Display for Verdict {
 
 /// Where the recording ends: by the container, else by what was decoded.
 fn ends(observation: &Observation) -> f64 {
-    let by_container = observation
-        .facts
-        .as_ref()
-        .and_then(|facts| facts.duration.map(|duration| facts.start + duration));
+    let by_container = observation.facts.as_ref().and_then(Facts::end);
     let by_sound = observation.audio.as_ref().map(|audio| audio.ends);
     let by_picture = observation.video.as_ref().and_then(Video::ends);
     by_container.unwrap_or_else(|| by_sound.into_iter().chain(by_picture).fold(0.0, f64::max))
+}
+
+/// Level and place of the loudest moment between beeps. What is left of a beep that the recording's beginning or an outage
+/// cut into belongs to the beep.
+fn loudest_gap(audio: &Audio, origin: Option<(Wall, f64)>, sounds: &[&Take]) -> (f64, f64) {
+    let moments = || {
+        sounds
+            .iter()
+            .flat_map(|take| &take.moments)
+            .filter(|moment| !moment.muted)
+    };
+    let is_beep = |at: f64| {
+        origin.is_some_and(|(origin, _)| {
+            moments().any(|moment| {
+                let since = origin.plus(at).0 - moment.second as f64;
+                (-GUARD_S..BEEP_S[1] + GUARD_S).contains(&since)
+            })
+        })
+    };
+    let gaps = audio.noises.iter().filter(|(at, _)| !is_beep(*at));
+    let loudest = gaps.max_by(|a, b| a.1.total_cmp(&b.1));
+    loudest.map_or((f64::NEG_INFINITY, 0.0), |&(at, level)| (level, at))
 }
 
 /// When a beep really begins: it is found at half its rise.

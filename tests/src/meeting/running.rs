@@ -1,6 +1,5 @@
 //! A meeting that takes place: one process for each peer, each with the real libwebrtc.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -8,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::plan::{Plan, Script, Step, Timed};
 use super::truth::{PeerTruth, Truth};
-use crate::folder::{Folder, repository};
-use crate::installed::{installed, run};
+use crate::folder::{Folder, file_name, repository};
 use crate::missing::Missing;
 use crate::pattern::{Pattern, Wall};
 use crate::process::{Deadline, Speaker, now, preferred};
+use crate::python::python;
 use crate::server::Server;
 
 /// Python with libwebrtc loads in a second; a first start after an installation reads 150 MB from disk.
@@ -49,8 +48,15 @@ impl Plan {
 
     /// Starts the meeting, for a test that does something meanwhile.
     pub fn start(&self, server: &Server) -> Result<Meeting> {
+        self.start_with(server.folder(), |identity| {
+            Ok((server.url(), server.token(&self.room, identity)?))
+        })
+    }
+
+    /// The same with a server's address and a token of the test's own for each identity.
+    pub fn start_with(&self, folder: &Folder, entry: impl Fn(&str) -> Result<(String, String)>) -> Result<Meeting> {
         self.check()?;
-        let folder = server.folder().sub(&file_name(&self.room))?;
+        let folder = folder.sub(&format!("room-{}", file_name(&self.room)))?;
         let mut peers = Vec::new();
         for (index, script) in self.scripts.iter().enumerate() {
             let pattern = Pattern { peer: index };
@@ -69,7 +75,7 @@ impl Plan {
         // A whole second, so that half seconds of the plan are half seconds of the clock.
         let start = Wall(now().plus(HEAD_START_S).0.ceil());
         for (peer, script) in peers.iter_mut().zip(&self.scripts) {
-            let steps = self.with_credentials(script, server)?;
+            let steps = with_credentials(script, &entry)?;
             peer.speaker
                 .tell(&json!({ "do": "script", "start": start, "steps": steps }))?;
         }
@@ -81,17 +87,16 @@ impl Plan {
             peers,
         })
     }
+}
 
-    fn with_credentials(&self, script: &Script, server: &Server) -> Result<Vec<Timed>> {
-        let mut steps = script.steps.clone();
-        for Timed { step, .. } in &mut steps {
-            if let Step::Join { url, token, .. } = step {
-                *url = server.url();
-                *token = server.token(&self.room, &script.identity)?;
-            }
+fn with_credentials(script: &Script, entry: impl Fn(&str) -> Result<(String, String)>) -> Result<Vec<Timed>> {
+    let mut steps = script.steps.clone();
+    for Timed { step, .. } in &mut steps {
+        if let Step::Join { url, token, .. } = step {
+            (*url, *token) = entry(&script.identity)?;
         }
-        Ok(steps)
     }
+    Ok(steps)
 }
 
 impl Meeting {
@@ -190,7 +195,7 @@ fn missing_codec(speaker: &Speaker) -> Option<anyhow::Error> {
 }
 
 fn start_peer(script: &Script, pattern: Pattern, folder: &Folder) -> Result<Speaker> {
-    let python = python()?;
+    let python = python("venv", "peer")?;
     let program = repository().join("tests/peer/peer.py");
     let settings = json!({ "pattern": pattern.settings(), "folder": folder.path() });
     let mut command = match &script.network {
@@ -209,33 +214,4 @@ fn start_peer(script: &Script, pattern: Pattern, folder: &Folder) -> Result<Spea
         .arg(settings.to_string());
     command.env("RUST_LOG", "warn");
     Speaker::start(&script.identity, &command, folder.path())
-}
-
-/// Python with the peers' packages, installed on demand.
-fn python() -> Result<std::path::PathBuf> {
-    let list = repository().join("tests/peer/requirements.txt");
-    let stamp = std::fs::read_to_string(&list).context("cannot read the peers' requirements")?;
-    let venv = installed("venv", &stamp, |folder| {
-        run(Missing::tool("python3")?.args(["-m", "venv"]).arg(folder))?;
-        let pip = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-            "-r",
-        ];
-        run(Command::new(folder.join("bin/python")).args(pip).arg(&list))
-    })?;
-    Ok(venv.join("bin/python"))
-}
-
-/// A room's name as a file name: hostile names must not lead out of the folder.
-fn file_name(room: &str) -> String {
-    let safe: String = room
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
-        .collect();
-    format!("room-{}", safe.chars().take(60).collect::<String>())
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::log::follow;
 use super::{Deadline, Log, NotSeen, signal, spawn};
+use crate::folder::file_name;
 
 /// A child that takes one JSON object a line and tells facts the same way. Killed on drop.
 #[derive(Debug)]
@@ -25,17 +26,19 @@ pub struct Speaker {
 }
 
 impl Speaker {
-    /// Starts `command`. What it says goes to `folder/<name>.jsonl`, its stderr to `folder/<name>.log`.
+    /// Starts `command`. What it says goes to `folder/<name>.jsonl`, its stderr to `folder/<name>.log`; a name that would
+    /// lead out of the folder is changed for that.
     pub fn start(name: &str, command: &Command, folder: &Path) -> Result<Self> {
+        let file = file_name(name);
         let mut child = spawn(command)?;
         let input = child.stdin.take().context("no input")?;
         let errors = follow(
             child.stderr.take().context("no error output")?,
-            &folder.join(format!("{name}.log")),
+            &folder.join(format!("{file}.log")),
         )?;
         let lines = follow(
             child.stdout.take().context("no output")?,
-            &folder.join(format!("{name}.jsonl")),
+            &folder.join(format!("{file}.jsonl")),
         )?;
         let said = Arc::new(Log::default());
         let facts = Arc::clone(&said);

@@ -164,3 +164,21 @@ fn a_network_is_gone_when_it_is_dropped() {
     drop(clone);
     assert!(UdpSocket::bind((address, 0)).is_err(), "its address is gone");
 }
+
+#[test]
+fn peers_of_other_tests_leave_it_alone() {
+    let Some(network) = need(Network::new()) else { return };
+    let Some(mut server) = need(Server::start()) else {
+        return;
+    };
+    Plan::new("elsewhere")
+        .peer("ana", |p| p.join().at(2.5).leave())
+        .run(&server)
+        .expect("a meeting");
+    let log = std::fs::read_to_string(server.service().log_file()).expect("the server's log");
+    assert!(log.contains("[selected:"), "the server tells the candidates");
+    assert!(
+        !log.contains(&network.address().to_string()),
+        "somebody went through a network that will be gone"
+    );
+}
