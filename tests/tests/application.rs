@@ -5,17 +5,14 @@ use std::time::Duration;
 
 use greffier_tests::browser::packages;
 use greffier_tests::folder::repository;
-use greffier_tests::greffier::Answer;
 use greffier_tests::process::Speaker;
-use greffier_tests::{Deadline, Greffier, Missing, Stage, need};
-use reqwest::Method;
-use serde_json::{Value, json};
+use greffier_tests::{Deadline, Missing, Stage, need};
+use serde_json::json;
 
 /// The whole story, on a busy machine.
 const STORY_WITHIN: Duration = Duration::from_mins(9);
 /// Wrong passwords that an address may try in a minute: more than the story's pages spend on asking who is there.
 const FAILURES: u32 = 12;
-const SOON: Duration = Duration::from_secs(10);
 
 #[test]
 fn an_administrator_a_colleague_and_a_guest_meet_and_watch_what_was_recorded() {
@@ -28,7 +25,7 @@ fn an_administrator_a_colleague_and_a_guest_meet_and_watch_what_was_recorded() {
         return;
     };
     let Some(packages) = need(packages()) else { return };
-    let link = setup_link(&mut stage);
+    let link = stage.greffier.setup_link().expect("it is printed on the first start");
     let shots = stage.greffier.folder().sub("screenshots").expect("a folder");
     let mut node = Command::new(
         need(Missing::tool("node").map_err(Into::into))
@@ -63,15 +60,10 @@ fn accounts_rooms_and_invitations_survive_a_kill() {
     let Some(mut stage) = need(Stage::start(|greffier| greffier)) else {
         return;
     };
-    let link = setup_link(&mut stage);
-    let token = link.split("token=").nth(1).expect("a token in the link").to_owned();
-    let administrator = json!({
-        "token": token, "name": "Camille Laurent", "email": "camille@example.org", "password": "correct horse battery",
-    });
-    let answer = ask(&stage.greffier, Method::POST, "/api/setup", None, Some(&administrator));
-    assert!((200..300).contains(&answer.status), "{}", answer.text());
-    let access = answer.json()["access_token"].as_str().expect("a token").to_owned();
-    let again = ask(&stage.greffier, Method::POST, "/api/setup", None, Some(&administrator));
+    let link = stage.greffier.setup_link().expect("it is printed on the first start");
+    let nobody = stage.greffier.nobody();
+    let camille = nobody.known_by(&nobody.set_up(&link).expect(201));
+    let again = nobody.set_up(&link);
     assert!(
         (400..500).contains(&again.status),
         "the link works once: {}",
@@ -79,60 +71,18 @@ fn accounts_rooms_and_invitations_survive_a_kill() {
     );
 
     let room = json!({ "title": "Board", "call_type": "video", "participants": [] });
-    let made = ask(
-        &stage.greffier,
-        Method::POST,
-        "/api/livekit/rooms",
-        Some(&access),
-        Some(&room),
-    )
-    .expect(201)
-    .json();
+    let made = camille.post("/api/livekit/rooms", &room).expect(201).json();
     let path = format!("/api/livekit/rooms/{}", made["name"].as_str().expect("a name"));
     let invitations = format!("{path}/invitations");
-    let invited = ask(
-        &stage.greffier,
-        Method::POST,
-        &invitations,
-        Some(&access),
-        Some(&json!({ "guest": true })),
-    );
-    assert!((200..300).contains(&invited.status), "{}", invited.text());
+    camille.post(&invitations, &json!({ "guest": true })).expect(201);
 
-    let look = |greffier: &Greffier| {
-        ["/api/me", "/api/users", &path, &invitations]
-            .map(|path| ask(greffier, Method::GET, path, Some(&access), None).expect(200).json())
-    };
-    let before = look(&stage.greffier);
+    let look = || ["/api/me", "/api/users", &path, &invitations].map(|path| camille.get(path).expect(200).json());
+    let before = look();
     assert_eq!(before[0]["email"], "camille@example.org");
     assert_eq!(before[2]["title"], "Board");
     assert_eq!(before[3]["items"].as_array().map(Vec::len), Some(1), "{}", before[3]);
     stage.greffier.crash().expect("killed");
     stage.greffier.restart().expect("it starts again");
-    assert_eq!(look(&stage.greffier), before);
+    assert_eq!(look(), before);
     stage.greffier.expect_healthy();
-}
-
-/// A request of somebody with an access token, or of nobody.
-fn ask(greffier: &Greffier, method: Method, path: &str, access: Option<&str>, body: Option<&Value>) -> Answer {
-    let mut request = greffier.request(method, path);
-    if let Some(access) = access {
-        request = request.bearer_auth(access);
-    }
-    if let Some(body) = body {
-        request = request.json(body);
-    }
-    Answer::of(request).expect("an answer")
-}
-
-/// The link for the first administrator, as it is printed when nobody is.
-fn setup_link(stage: &mut Stage) -> String {
-    let line = stage
-        .greffier
-        .service()
-        .wait_for_line("the link for the administrator", Deadline::within(SOON), |line| {
-            line.contains("setup link: ")
-        })
-        .expect("it is printed on the first start");
-    line.split("setup link: ").nth(1).expect("a link").trim().to_owned()
 }

@@ -3,16 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use greffier_tests::folder::repository;
-use greffier_tests::greffier::{Answer, text_of};
+use greffier_tests::greffier::text_of;
 use greffier_tests::python::python;
-use greffier_tests::{Deadline, Stage, need};
-use reqwest::Method;
+use greffier_tests::{Stage, need};
 use serde_json::{Value, json};
-
-const SOON: Duration = Duration::from_secs(10);
 
 /// A stage on which somebody may ask as often as they like, with an administrator's access token.
 fn stage() -> Option<(Stage, String)> {
@@ -23,20 +19,7 @@ fn stage() -> Option<(Stage, String)> {
             .set("api.limits.caller_requests_per_second", "0")
             .set("api.limits.failures_per_minute", "0")
     }))?;
-    let line = stage
-        .greffier
-        .service()
-        .wait_for_line("the link for the administrator", Deadline::within(SOON), |line| {
-            line.contains("setup link: ")
-        })
-        .expect("it is printed on the first start");
-    let administrator = json!({
-        "token": line.split("token=").nth(1).expect("a token in the link").trim(),
-        "name": "Camille", "email": "camille@example.org", "password": "correct horse battery",
-    });
-    let request = stage.greffier.request(Method::POST, "/api/setup").json(&administrator);
-    let answer = Answer::of(request).expect("an answer").expect(201);
-    let access = answer.json()["access_token"].as_str().expect("a token").to_owned();
+    let access = stage.greffier.administrator().access().to_owned();
     Some((stage, access))
 }
 

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use greffier_tests::greffier::Answer;
+use greffier_tests::greffier::{Answer, Caller};
 use greffier_tests::stage::wait_for;
-use greffier_tests::{Greffier, Microphone, Plan, Stage, Step, need};
+use greffier_tests::{Microphone, Plan, Stage, Step, need};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(10);
 /// Who came and who left meanwhile is known so long after the start: what the product promises.
 const TRUE_AGAIN_WITHIN: Duration = Duration::from_secs(10);
 /// A peer connects within a second; a busy machine takes longer.
@@ -30,9 +29,9 @@ fn a_kill_during_a_call_loses_nothing_and_who_came_and_went_meanwhile_is_found_o
     ) else {
         return;
     };
-    before.wait_for_people(&stage.greffier, &["ana", "ben"], CONNECTED_WITHIN);
-    let call = before.live_call(&stage.greffier);
-    let known = before.look(&stage.greffier);
+    before.wait_for_people(&["ana", "ben"], CONNECTED_WITHIN);
+    let call = before.live_call();
+    let known = before.look();
 
     stage.greffier.crash().expect("killed");
     meeting.tell("ana", &Step::Leave).expect("told");
@@ -52,39 +51,35 @@ fn a_kill_during_a_call_loses_nothing_and_who_came_and_went_meanwhile_is_found_o
     stage.greffier.restart().expect("it starts again");
 
     // First of all what it is about: LiveKit is asked who is there.
-    before.wait_for_people(&stage.greffier, &["ben", "cat"], TRUE_AGAIN_WITHIN);
-    assert_eq!(before.live_call(&stage.greffier), call, "it is the same call");
-    assert_eq!(before.look(&stage.greffier), known);
+    before.wait_for_people(&["ben", "cat"], TRUE_AGAIN_WITHIN);
+    assert_eq!(before.live_call(), call, "it is the same call");
+    assert_eq!(before.look(), known);
     // So is the call's history: each was there once.
     let expected = (vec![true], vec![false], vec![false]);
     let mut history = Value::Null;
     let corrected = wait_for("the call's history", TRUE_AGAIN_WITHIN, || {
-        history = before.get(&stage.greffier, &format!("/api/calls/{call}"));
+        history = before.get(&format!("/api/calls/{call}"));
         let stays = (stays(&history, "ana"), stays(&history, "ben"), stays(&history, "cat"));
         Ok((stays == expected).then_some(()))
     });
     corrected.unwrap_or_else(|error| panic!("{error}: {history}"));
 
     // The browser's cookie is good for another token, and the cookie after it too: once each.
-    let (access, cookie) = refresh(&stage.greffier, &before.cookie);
-    let me = ask(&stage.greffier, Method::GET, "/api/me", Some(&access), None)
-        .expect(200)
-        .json();
-    assert_eq!(me["email"], "camille@example.org");
-    refresh(&stage.greffier, &cookie);
+    let nobody = stage.greffier.nobody();
+    let (camille, cookie) = refresh(&nobody, &before.cookie);
+    assert_eq!(camille.get("/api/me").expect(200).json()["email"], "camille@example.org");
+    refresh(&nobody, &cookie);
     // So is the invitation.
     let guest = json!({ "invitation": before.invitation, "name": "Dan" });
     let path = format!("/api/livekit/rooms/{}/join", before.room);
-    let admitted = ask(&stage.greffier, Method::POST, &path, None, Some(&guest))
-        .expect(200)
-        .json();
+    let admitted = nobody.post(&path, &guest).expect(200).json();
     assert_eq!(admitted["status"], "admitted");
 
     // Those who stayed never noticed: they are in the room still, and their leaving is told as ever.
     for who in ["ben", "cat"] {
         meeting.tell(who, &Step::Leave).expect("told");
     }
-    before.wait_for_people(&stage.greffier, &[], TRUE_AGAIN_WITHIN);
+    before.wait_for_people(&[], TRUE_AGAIN_WITHIN);
     stage.greffier.expect_healthy();
     stage.greffier.stop().expect("it ends");
     stage.greffier.expect_check_clean();
@@ -92,7 +87,7 @@ fn a_kill_during_a_call_loses_nothing_and_who_came_and_went_meanwhile_is_found_o
 
 /// Somebody who administers, somebody who works there, a room of theirs, and a way into it.
 struct Installation {
-    access: String,
+    camille: Caller,
     cookie: String,
     room: String,
     invitation: String,
@@ -100,64 +95,33 @@ struct Installation {
 
 impl Installation {
     fn set_up(stage: &mut Stage) -> Self {
-        let line = stage
-            .greffier
-            .service()
-            .wait_for_line(
-                "the link for the administrator",
-                greffier_tests::Deadline::within(SOON),
-                |line| line.contains("setup link: "),
-            )
-            .expect("it is printed on the first start");
-        let token = line
-            .split("token=")
-            .nth(1)
-            .expect("a token in the link")
-            .trim()
-            .to_owned();
-        let greffier = &stage.greffier;
-        let administrator = json!({
-            "token": token, "name": "Camille", "email": "camille@example.org", "password": "correct horse battery",
-        });
-        let done = ask(greffier, Method::POST, "/api/setup", None, Some(&administrator)).expect(201);
-        let cookie = cookie_of(&done);
-        let access = text(&done.json(), "access_token");
-        let access_of = Some(access.as_str());
+        let link = stage.greffier.setup_link().expect("it is printed on the first start");
+        let nobody = stage.greffier.nobody();
+        let done = nobody.set_up(&link).expect(201);
+        let camille = nobody.known_by(&done);
         let colleague = json!({
             "email": "bea@example.org", "name": "Bea", "role": "member", "password": "correct horse battery",
         });
-        ask(greffier, Method::POST, "/api/users", access_of, Some(&colleague)).expect(201);
+        camille.post("/api/users", &colleague).expect(201);
         let room = json!({ "title": "Board", "call_type": "audio", "participants": ["bea@example.org"] });
-        let room = ask(greffier, Method::POST, "/api/livekit/rooms", access_of, Some(&room))
-            .expect(201)
-            .json();
-        let room = text(&room, "name");
+        let room = text(&camille.post("/api/livekit/rooms", &room).expect(201).json(), "name");
         let path = format!("/api/livekit/rooms/{room}/invitations");
-        let invited = ask(
-            greffier,
-            Method::POST,
-            &path,
-            access_of,
-            Some(&json!({ "guest": true })),
-        )
-        .expect(201);
+        let invited = camille.post(&path, &json!({ "guest": true })).expect(201);
         Self {
-            cookie,
+            cookie: cookie_of(&done),
             invitation: text(&invited.json(), "token"),
             room,
-            access,
+            camille,
         }
     }
 
-    fn get(&self, greffier: &Greffier, path: &str) -> Value {
-        ask(greffier, Method::GET, path, Some(&self.access), None)
-            .expect(200)
-            .json()
+    fn get(&self, path: &str) -> Value {
+        self.camille.get(path).expect(200).json()
     }
 
     /// What does not change while people come and go.
-    fn look(&self, greffier: &Greffier) -> [Value; 4] {
-        let room = self.get(greffier, &format!("/api/livekit/rooms/{}", self.room));
+    fn look(&self) -> [Value; 4] {
+        let room = self.get(&format!("/api/livekit/rooms/{}", self.room));
         assert_eq!(room["members"].as_array().map(Vec::len), Some(2), "{room}");
         let steady = [
             "name",
@@ -170,23 +134,23 @@ impl Installation {
         ];
         [
             steady.map(|field| room[field].clone()).to_vec().into(),
-            self.get(greffier, &format!("/api/livekit/rooms/{}/invitations", self.room)),
-            self.get(greffier, "/api/users"),
-            self.get(greffier, "/api/admin/settings"),
+            self.get(&format!("/api/livekit/rooms/{}/invitations", self.room)),
+            self.get("/api/users"),
+            self.get("/api/admin/settings"),
         ]
     }
 
-    fn live_call(&self, greffier: &Greffier) -> String {
-        let room = self.get(greffier, &format!("/api/livekit/rooms/{}", self.room));
+    fn live_call(&self) -> String {
+        let room = self.get(&format!("/api/livekit/rooms/{}", self.room));
         text(&room["call"], "id")
     }
 
     /// Waits until the room's people are these, as Greffier has it.
-    fn wait_for_people(&self, greffier: &Greffier, wanted: &[&str], within: Duration) {
+    fn wait_for_people(&self, wanted: &[&str], within: Duration) {
         let wanted: BTreeSet<String> = wanted.iter().map(|&who| who.to_owned()).collect();
         let mut last = Value::Null;
         let seen = wait_for(&format!("{wanted:?} in the room"), within, || {
-            last = self.get(greffier, &format!("/api/livekit/rooms/{}", self.room))["participants_now"].clone();
+            last = self.get(&format!("/api/livekit/rooms/{}", self.room))["participants_now"].clone();
             let present = last.as_array().into_iter().flatten();
             let present: BTreeSet<String> = present.map(|one| text(one, "identity")).collect();
             Ok((present == wanted).then_some(()))
@@ -203,14 +167,14 @@ fn stays(history: &Value, who: &str) -> Vec<bool> {
     intervals.map(|stay| stay["left_at"].is_string()).collect()
 }
 
-fn refresh(greffier: &Greffier, cookie: &str) -> (String, String) {
-    let request = greffier
+fn refresh(nobody: &Caller, cookie: &str) -> (Caller, String) {
+    let request = nobody
         .request(Method::POST, "/api/auth/refresh")
         .header("cookie", cookie);
     let answer = Answer::of(request).expect("an answer").expect(200);
     let next = cookie_of(&answer);
     assert_ne!(next, cookie, "each is used once");
-    (text(&answer.json(), "access_token"), next)
+    (nobody.known_by(&answer), next)
 }
 
 #[track_caller]
@@ -226,16 +190,4 @@ fn cookie_of(answer: &Answer) -> String {
         .next()
         .unwrap_or_default()
         .to_owned()
-}
-
-/// A request of somebody with an access token, or of nobody.
-fn ask(greffier: &Greffier, method: Method, path: &str, access: Option<&str>, body: Option<&Value>) -> Answer {
-    let mut request = greffier.request(method, path);
-    if let Some(access) = access {
-        request = request.bearer_auth(access);
-    }
-    if let Some(body) = body {
-        request = request.json(body);
-    }
-    Answer::of(request).expect("an answer")
 }

@@ -5,13 +5,12 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use greffier_tests::folder::repository;
-use greffier_tests::greffier::{Answer, text_of};
+use greffier_tests::greffier::{Answer, Caller, text_of};
 use greffier_tests::ports::Ports;
 use greffier_tests::stage::wait_for;
 use greffier_tests::{Folder, Microphone, Plan, need};
-use reqwest::Method;
 use reqwest::blocking::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const KEY: &str = "startkey";
 const SECRET: &str = "the secret of a server that lives for one test only";
@@ -68,25 +67,12 @@ fn a_new_user_starts_meets_and_finds_the_recording() {
     assert_eq!(link_in(&String::from_utf8_lossy(&second.stdout)), link);
 
     // The link leads to the page, and opens the installation to whoever has it.
-    let api = Api::new(&url);
-    assert_eq!(api.get_page(&link), 200);
-    let token = link.split("token=").nth(1).expect("a token in the link");
-    let administrator = json!({
-        "token": token, "name": "Camille", "email": "camille@example.org", "password": "correct horse battery",
-    });
-    let access = api
-        .ask(Method::POST, "/api/setup", None, &administrator)
-        .expect(201)
-        .json()["access_token"]
-        .as_str()
-        .expect("an access token")
-        .to_owned();
-    let access = Some(access.as_str());
+    let client = Client::builder().no_proxy().timeout(SOON).build().expect("a client");
+    assert_eq!(Answer::of(client.get(&link)).expect("an answer").status, 200);
+    let nobody = Caller::nobody(client, url);
+    let camille = nobody.known_by(&nobody.set_up(&link).expect(201));
     let room = json!({ "title": "First meeting", "call_type": "video", "options": { "recording": "auto" } });
-    let room = api
-        .ask(Method::POST, "/api/livekit/rooms", access, &room)
-        .expect(201)
-        .json();
+    let room = camille.post("/api/livekit/rooms", &room).expect(201).json();
     let name = room["name"].as_str().expect("a name").to_owned();
 
     let meeting = Plan::new(name.as_str())
@@ -94,10 +80,7 @@ fn a_new_user_starts_meets_and_finds_the_recording() {
         .peer("ben", |p| p.listens().at(0.5).join().at(6.5).leave())
         .start_with(&folder, |identity| {
             let asked = json!({ "room": name, "identity": identity });
-            let given = api
-                .ask(Method::POST, "/api/livekit/token", access, &asked)
-                .expect(200)
-                .json();
+            let given = camille.post("/api/livekit/token", &asked).expect(200).json();
             let field = |field: &str| given[field].as_str().expect("a text").to_owned();
             Ok((field("url"), field("token")))
         })
@@ -112,7 +95,7 @@ fn a_new_user_starts_meets_and_finds_the_recording() {
 
     let path = format!("/api/livekit/rooms/{name}/recordings");
     let sealed = wait_for("the sealed recording", SOON, || {
-        let list = api.ask(Method::GET, &path, access, &Value::Null).expect(200).json();
+        let list = camille.get(&path).expect(200).json();
         let items = list["items"].as_array().expect("a list").clone();
         assert!(items.len() <= 1, "{list}");
         Ok(items.into_iter().find(|recording| recording["state"] == "sealed"))
@@ -178,34 +161,4 @@ fn pids(folder: &Folder) -> Vec<String> {
         }
     }
     pids
-}
-
-struct Api {
-    client: Client,
-    url: String,
-}
-
-impl Api {
-    fn new(url: &str) -> Self {
-        let client = Client::builder().no_proxy().timeout(SOON).build().expect("a client");
-        Self {
-            client,
-            url: url.to_owned(),
-        }
-    }
-
-    fn ask(&self, method: Method, path: &str, access: Option<&str>, body: &Value) -> Answer {
-        let mut request = self.client.request(method, format!("{}{path}", self.url));
-        if let Some(access) = access {
-            request = request.bearer_auth(access);
-        }
-        if !body.is_null() {
-            request = request.json(body);
-        }
-        Answer::of(request).expect("an answer")
-    }
-
-    fn get_page(&self, link: &str) -> u16 {
-        Answer::of(self.client.get(link)).expect("an answer").status
-    }
 }

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use greffier_tests::greffier::text_of;
+use greffier_tests::greffier::{Caller, text_of};
 use greffier_tests::stage::wait_for;
 use greffier_tests::{Deadline, Greffier, Missing, Server, need};
 use reqwest::Certificate;
 use reqwest::blocking::{Client, Response};
-use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(20);
 /// It is told to look every second.
@@ -87,30 +86,15 @@ fn https_is_served_and_a_renewed_certificate_taken_without_a_restart() {
     .expect("ready");
     assert_eq!(ready.status(), 200);
     // Links lead there, and browsers send the cookie nowhere else.
-    let line = greffier
-        .service()
-        .wait_for_line("the link for the administrator", Deadline::within(SOON), |line| {
-            line.contains("setup link: ")
-        })
-        .expect("it is printed");
-    let setup = line.split("setup link: ").nth(1).expect("a link").trim().to_owned();
+    let setup = greffier.setup_link().expect("it is printed");
     assert!(setup.starts_with(&https(&greffier)), "{setup}");
-    let administrator = json!({
-        "token": setup.split("token=").nth(1).expect("a token"),
-        "name": "Camille", "email": "camille@example.org", "password": "correct horse battery",
-    });
     let client = Client::builder()
         .no_proxy()
         .tls_certs_only([Certificate::from_pem(&first).expect("a certificate")])
         .build()
         .expect("a client");
-    let done = client
-        .post(format!("{}/api/setup", https(&greffier)))
-        .json(&administrator)
-        .send()
-        .expect("an answer");
-    assert_eq!(done.status(), 201);
-    let cookie = done.headers()["set-cookie"].to_str().expect("text").to_owned();
+    let done = Caller::nobody(client, https(&greffier)).set_up(&setup).expect(201);
+    let cookie = done.header("set-cookie");
     assert!(cookie.contains("Secure") && cookie.contains("HttpOnly"), "{cookie}");
     // Plain HTTP gets no answer that could be taken for one.
     let plain = Client::builder()

@@ -1,6 +1,6 @@
 //! What moderators do to those who are in a room, through the server's room service.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use axum::http::StatusCode;
 use greffier_agent::livekit::{LiveKitError, is_person};
@@ -23,11 +23,23 @@ use crate::{
 /// Since when somebody's hand is up; pages set it, and empty it when it goes down.
 const HAND: &str = "hand_raised_at";
 
+/// How often to look again for sound of somebody who has none, and after what pause: the server lists a track only once it
+/// is set up, a moment after it was published.
+const LOOK_AGAIN: u32 = 5;
+const LISTED_SOON: Duration = Duration::from_millis(200);
+
 /// Mutes all that somebody says. They may speak again when they want to.
 pub(crate) async fn mute(app: &App, room: &str, identity: &str) -> ApiResult<()> {
-    let participant = find(app, room, identity).await?;
-    let said = |track: &&livekit_protocol::TrackInfo| track.r#type == TrackType::Audio as i32 && !track.muted;
-    for track in participant.tracks.iter().filter(said) {
+    let is_sound = |track: &livekit_protocol::TrackInfo| track.r#type == TrackType::Audio as i32;
+    let mut participant = find(app, room, identity).await?;
+    for _ in 0..LOOK_AGAIN {
+        if participant.tracks.iter().any(is_sound) {
+            break;
+        }
+        tokio::time::sleep(LISTED_SOON).await;
+        participant = find(app, room, identity).await?;
+    }
+    for track in participant.tracks.iter().filter(|track| is_sound(track) && !track.muted) {
         let client = app.services.livekit.room_client();
         client
             .mute_published_track(room, identity, &track.sid, true)

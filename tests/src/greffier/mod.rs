@@ -1,9 +1,11 @@
 //! Greffier itself: the real binary, with a data folder and a port of the test's own, beside a test's LiveKit server.
 
 mod answer;
+mod caller;
 mod recording;
 
 pub use answer::Answer;
+pub use caller::Caller;
 pub use recording::{Recording, RenderedFile, State};
 
 use std::ffi::OsStr;
@@ -31,6 +33,8 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN: Duration = Duration::from_secs(65);
 /// How long one request may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// The link for the first administrator is printed when it is ready.
+const LINK_WITHIN: Duration = Duration::from_secs(10);
 /// Between two looks at something that no event tells of.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -255,6 +259,30 @@ impl Greffier {
                 .wait_for_line("its readiness", Deadline::within(Duration::ZERO), |_| false)?;
         }
         Ok(())
+    }
+
+    /// The link for the first administrator, as it is printed when nobody is.
+    pub fn setup_link(&mut self) -> Result<String> {
+        let deadline = Deadline::within(LINK_WITHIN);
+        let is_link = |line: &str| line.contains("setup link: ");
+        let line = self
+            .service
+            .wait_for_line("the link for the administrator", deadline, is_link)?;
+        let link = line.split("setup link: ").nth(1).context("a link")?;
+        Ok(link.trim().to_owned())
+    }
+
+    /// Somebody without an account.
+    pub fn nobody(&self) -> Caller {
+        Caller::nobody(self.client.clone(), &*self.url)
+    }
+
+    /// The first administrator, who has just followed the link.
+    #[track_caller]
+    pub fn administrator(&mut self) -> Caller {
+        let link = self.setup_link().expect("it is printed on the first start");
+        let nobody = self.nobody();
+        nobody.known_by(&nobody.set_up(&link).expect(201))
     }
 
     /// A request without credentials.
