@@ -9,9 +9,13 @@ use rand::{RngExt, SeedableRng};
 use rtc::shared::TransportProtocol;
 
 use super::*;
-use crate::media_stream_track::Origin;
+use crate::MediaType;
+use crate::data_channel::DataChannelInit;
+use crate::media_stream_track::{MediaStreamTrack, Origin};
 use crate::raw::{RtpPacket, RtpSink, SenderReport};
-use crate::rtp_parameters::RtpCodecCapability;
+use crate::rtp_parameters::{RtpCodecCapability, RtpEncodingParameters};
+use crate::rtp_transceiver::{RtpTransceiverDirection, RtpTransceiverInit};
+use crate::session_description::{SdpType, parse_sdp};
 use crate::stats::{IceCandidateType, RtcStats};
 use crate::video_track::RtcVideoTrack;
 

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rtc::rtp_transceiver::RTCRtpTransceiverDirection;
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RTCRtpRtxParameters,
+};
 
 use super::remote::RemoteTrack;
-use super::sender::SenderInner;
-use super::{HostRef, sdp};
-use crate::rtp_parameters::RtpCodecCapability;
-use crate::rtp_transceiver::RtpTransceiverDirection;
+use super::sender::{Layer, SenderInner};
+use super::{Engine, Event, HostRef, sdp};
+use crate::media_stream_track::MediaStreamTrack;
+use crate::rtp_parameters::{RtpCodecCapability, RtpEncodingParameters};
+use crate::rtp_transceiver::{RtpTransceiverDirection, RtpTransceiverInit};
+use crate::{MediaType, RtcError};
 
 pub(crate) struct TransceiverInner {
     pub video: bool,
@@ -127,5 +133,130 @@ impl ReceiverInner {
 
     pub fn host(&self) -> &HostRef {
         &self.host
+    }
+}
+
+impl Engine {
+    pub fn add_transceiver(
+        &mut self,
+        track: Option<MediaStreamTrack>,
+        media_type: MediaType,
+        init: RtpTransceiverInit,
+    ) -> Result<Arc<TransceiverInner>, RtcError> {
+        self.open()?;
+        let video = match media_type {
+            MediaType::Audio => false,
+            MediaType::Video => true,
+            MediaType::Data | MediaType::Unsupported => {
+                return Err(RtcError::state("only audio and video are sent as RTP"));
+            }
+        };
+        if track.as_ref().is_some_and(|track| track.local().is_none()) {
+            return Err(RtcError::state("a remote track cannot be sent"));
+        }
+        let layers = if track.is_some() {
+            layers(video, init.send_encodings)
+        } else {
+            Vec::new()
+        };
+        let sender = SenderInner::new(self.host.clone(), self.cname.clone(), track, layers);
+        for layer in sender.layer_list() {
+            self.senders.insert(layer.ssrc, Arc::clone(&sender));
+        }
+        let transceiver = TransceiverInner::new(video, init.direction, sender, self.host.clone());
+        self.transceivers.push(Arc::clone(&transceiver));
+        self.events.push(Event::NegotiationNeeded);
+        Ok(transceiver)
+    }
+
+    pub fn remove_track(&mut self, sender: &Arc<SenderInner>) -> Result<(), RtcError> {
+        self.open()?;
+        let transceiver = self
+            .transceivers
+            .iter()
+            .find(|t| Arc::ptr_eq(&t.sender, sender))
+            .cloned()
+            .ok_or_else(|| RtcError::state("the sender is not one of this peer connection"))?;
+        if sender.track().is_none() {
+            return Ok(());
+        }
+        let removed = transceiver.index().map(|index| {
+            let known = self.rtc.rtp_transceiver(index).and_then(|t| t.sender());
+            known.map_or(Ok(()), |id| self.rtc.remove_track(id))
+        });
+        sender.set_track(None)?;
+        let mut rtp = self.rtp.lock();
+        for layer in sender.layer_list() {
+            self.senders.remove(&layer.ssrc);
+            rtp.retract(layer.ssrc);
+        }
+        drop(rtp);
+        transceiver.set_direction(match transceiver.direction() {
+            RtpTransceiverDirection::SendRecv => RtpTransceiverDirection::RecvOnly,
+            RtpTransceiverDirection::SendOnly => RtpTransceiverDirection::Inactive,
+            other => other,
+        });
+        self.events.push(Event::NegotiationNeeded);
+        removed.transpose()?;
+        Ok(())
+    }
+
+    pub fn transceivers(&self) -> Vec<Arc<TransceiverInner>> {
+        self.transceivers.clone()
+    }
+}
+
+/// The layers to send: one for each encoding asked for, at least one. Audio has no RTX.
+fn layers(video: bool, encodings: Vec<RtpEncodingParameters>) -> Vec<Layer> {
+    let encodings = if encodings.is_empty() {
+        vec![RtpEncodingParameters::default()]
+    } else {
+        encodings
+    };
+    let layer = |mut parameters: RtpEncodingParameters| {
+        let ssrc = if parameters.has_ssrc {
+            parameters.ssrc
+        } else {
+            rand::random()
+        };
+        parameters.ssrc = ssrc;
+        parameters.has_ssrc = true;
+        Layer {
+            parameters,
+            ssrc,
+            rtx: video.then(rand::random),
+        }
+    };
+    encodings.into_iter().map(layer).collect()
+}
+
+pub(super) fn encoding(layer: &Layer, codecs: &[RTCRtpCodecParameters]) -> RTCRtpEncodingParameters {
+    RTCRtpEncodingParameters {
+        rtp_coding_parameters: RTCRtpCodingParameters {
+            rid: layer.parameters.rid.clone(),
+            ssrc: Some(layer.ssrc),
+            rtx: layer.rtx.map(|ssrc| RTCRtpRtxParameters { ssrc }),
+            fec: None,
+        },
+        active: layer.parameters.active,
+        codec: codecs.first().map(|codec| codec.rtp_codec.clone()).unwrap_or_default(),
+        ..RTCRtpEncodingParameters::default()
+    }
+}
+
+pub(super) fn rtc_direction(direction: RtpTransceiverDirection) -> RTCRtpTransceiverDirection {
+    match direction {
+        RtpTransceiverDirection::SendRecv => RTCRtpTransceiverDirection::Sendrecv,
+        RtpTransceiverDirection::SendOnly => RTCRtpTransceiverDirection::Sendonly,
+        RtpTransceiverDirection::RecvOnly => RTCRtpTransceiverDirection::Recvonly,
+        RtpTransceiverDirection::Inactive | RtpTransceiverDirection::Stopped => RTCRtpTransceiverDirection::Inactive,
+    }
+}
+
+pub(super) fn opposite(direction: RtpTransceiverDirection) -> RtpTransceiverDirection {
+    match direction {
+        RtpTransceiverDirection::SendOnly => RtpTransceiverDirection::RecvOnly,
+        RtpTransceiverDirection::RecvOnly => RtpTransceiverDirection::SendOnly,
+        other => other,
     }
 }
