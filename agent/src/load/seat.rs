@@ -11,7 +11,8 @@ use livekit::prelude::{RemoteTrack, RemoteTrackPublication};
 use super::layout::layer_for;
 use super::measure::{Carried, Packets, Pictures, Received};
 use super::stage::Publication;
-use crate::synthetic::reception::{Counts, Reception, Upstream};
+use crate::synthetic::reception::{Counts, Reception};
+use crate::synthetic::upstream::Upstream;
 
 /// A participant that is in its room.
 pub(super) struct Seat {

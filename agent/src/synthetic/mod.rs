@@ -15,6 +15,7 @@ mod pacer;
 pub mod participant;
 pub mod reception;
 pub mod recorded;
+pub mod upstream;
 
 pub use error::SyntheticError;
 pub use outlet::{AudioFeed, Sent, VideoFeed};
