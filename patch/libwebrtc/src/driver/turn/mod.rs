@@ -6,6 +6,7 @@
 //! at once. And a channel is bound again only right after the server has accepted the nonce: were it refused, rtc-turn would
 //! forget the channel and lose what still comes in on it.
 
+mod session;
 mod stream;
 mod tls;
 mod url;
@@ -19,15 +20,11 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use nix::sys::epoll::EpollFlags;
 use rtc::sansio::Protocol;
+use rtc::shared::TransportProtocol;
 use rtc::shared::error::Error as StunError;
-use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
-use rtc_stun::error_code::ErrorCodeAttribute;
-use rtc_stun::message::{
-    CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, Getter, METHOD_ALLOCATE, METHOD_REFRESH, Message, MessageType,
-    TransactionId,
-};
 use rtc_turn::client::{Client, ClientConfig, Event};
 
+use self::session::{Link, Permission, Session};
 use self::stream::StreamLink;
 use self::url::Transport;
 pub(super) use self::url::{TurnUrl, UrlError};
@@ -40,12 +37,8 @@ const SET_UP: Duration = Duration::from_secs(8);
 /// How often an allocation is refreshed; servers keep it for ten minutes. Often enough that a nonce which is no longer good
 /// is seldom met by anything but a refresh.
 const REFRESH: Duration = Duration::from_mins(1);
-/// Refreshes in a row that may be refused for their nonce.
-const STALE: u8 = 3;
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 3;
-/// Addresses of the other side that are sent to. A LiveKit server has a handful.
-const MAX_PEERS: usize = 64;
 /// An allocation that was lost is asked for again at once if it was good for so long; else the next ICE restart does it.
 const GOOD: Duration = Duration::from_secs(30);
 /// W3C webrtc §4.8.3: the server was not reached.
@@ -86,37 +79,6 @@ pub(super) struct Question {
     pub host: String,
     pub port: u16,
     pub round: u32,
-}
-
-enum Link {
-    Udp(UdpLink),
-    Stream(StreamLink),
-}
-
-/// The server's leave to send to an address.
-enum Permission {
-    /// Asked for; the last packet meant for it waits.
-    Asked(TransactionId, BytesMut),
-    Granted,
-    Refused,
-}
-
-/// One try at one address of the server, and what becomes of it.
-struct Session {
-    link: Link,
-    /// Whether epoll is to tell when the link can be written.
-    writing: bool,
-    client: Client,
-    server: SocketAddr,
-    local: SocketAddr,
-    begun: Instant,
-    relayed: Option<(SocketAddr, String)>,
-    /// When the server last accepted the nonce.
-    fresh: Instant,
-    stale: u8,
-    /// The last refusal of an allocation: rtc-turn does not always say it.
-    refusal: Option<(u16, String)>,
-    permissions: HashMap<SocketAddr, Permission>,
 }
 
 enum Phase {
@@ -571,144 +533,6 @@ impl Relay {
         }
         self.unwatch(&session);
     }
-}
-
-impl Session {
-    fn send(&mut self, now: Instant, peer: SocketAddr, bytes: &[u8], url: &TurnUrl) {
-        let Some((relayed, _)) = self.relayed else { return };
-        // A relay of one family cannot send to the other.
-        if relayed.is_ipv4() != peer.is_ipv4() {
-            return;
-        }
-        let full = self.permissions.len() >= MAX_PEERS;
-        match self.permissions.get_mut(&peer) {
-            Some(Permission::Granted) => self.pass_on(relayed, peer, bytes),
-            Some(Permission::Asked(_, waiting)) => *waiting = BytesMut::from(bytes),
-            Some(Permission::Refused) => {}
-            None if full => {}
-            None => {
-                let asked = self
-                    .client
-                    .relay(relayed)
-                    .and_then(|mut relay| relay.create_permission(now, peer));
-                match asked {
-                    Ok(Some(transaction)) => {
-                        let asked = Permission::Asked(transaction, BytesMut::from(bytes));
-                        self.permissions.insert(peer, asked);
-                    }
-                    Ok(None) => {
-                        self.permissions.insert(peer, Permission::Granted);
-                        self.pass_on(relayed, peer, bytes);
-                    }
-                    Err(error) => log::debug!("TURN server {url}: {error}"),
-                }
-            }
-        }
-    }
-
-    /// The time that rtc-turn is told is the time the server accepted the nonce: by it rtc-turn decides whether a channel is
-    /// to be bound again.
-    fn pass_on(&mut self, relayed: SocketAddr, peer: SocketAddr, bytes: &[u8]) {
-        let sent = self
-            .client
-            .relay(relayed)
-            .and_then(|mut relay| relay.send_to(self.fresh, bytes, peer));
-        if let Err(error) = sent {
-            log::trace!("nothing relayed to {peer}: {error}");
-        }
-        self.flush();
-    }
-
-    fn permitted(&mut self, peer: SocketAddr) {
-        let relayed = self.relayed.as_ref().map(|(relayed, _)| *relayed);
-        let before = self.permissions.insert(peer, Permission::Granted);
-        if let (Some(Permission::Asked(_, waiting)), Some(relayed)) = (before, relayed) {
-            self.pass_on(relayed, peer, &waiting);
-        }
-    }
-
-    /// Forgets that a permission was asked for: the next packet asks again. Whose it was.
-    fn forget(&mut self, transaction: TransactionId) -> Option<SocketAddr> {
-        let peer = self
-            .permissions
-            .iter()
-            .find_map(|(peer, permission)| match permission {
-                Permission::Asked(asked, _) if *asked == transaction => Some(*peer),
-                _ => None,
-            })?;
-        self.permissions.remove(&peer);
-        Some(peer)
-    }
-
-    /// Takes one message of the server. An error is the end of the allocation, or of the try at one.
-    fn read(&mut self, now: Instant, message: BytesMut) -> Result<(), (u16, String)> {
-        let kind = message_type(&message);
-        let refusal = (kind.class == CLASS_ERROR_RESPONSE)
-            .then(|| refusal(&message))
-            .flatten();
-        if kind.method == METHOD_ALLOCATE {
-            self.refusal.clone_from(&refusal);
-        }
-        let read = self.client.handle_read(TaggedBytesMut {
-            now,
-            transport: TransportContext {
-                local_addr: self.local,
-                peer_addr: self.server,
-                transport_protocol: TransportProtocol::UDP,
-                ecn: None,
-            },
-            message,
-        });
-        if kind.method == METHOD_REFRESH {
-            match refusal {
-                None if kind.class == CLASS_SUCCESS_RESPONSE => (self.fresh, self.stale) = (now, 0),
-                Some((STALE_NONCE, _)) if self.stale < STALE => {
-                    self.stale += 1;
-                    if let Err(error) = self.client.refresh_allocations(now) {
-                        return Err((UNREACHABLE, error.to_string()));
-                    }
-                }
-                Some(refusal) => return Err(refusal),
-                None => {}
-            }
-        }
-        match read {
-            Err(error) if self.relayed.is_none() => Err((UNREACHABLE, error.to_string())),
-            Err(error) => {
-                log::debug!("a message of the TURN server at {}: {error}", self.server);
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
-    }
-
-    fn flush(&mut self) {
-        while let Some(transmit) = self.client.poll_write() {
-            match &mut self.link {
-                Link::Udp(udp) => udp.send(self.server, &transmit.message),
-                Link::Stream(stream) => stream.send(&transmit.message),
-            }
-        }
-    }
-}
-
-/// Method and class of a STUN message. `ChannelData` has none that is asked for here.
-fn message_type(message: &[u8]) -> MessageType {
-    let mut kind = MessageType::default();
-    if let [first @ 0..0x40, second, ..] = message {
-        kind.read_value(u16::from_be_bytes([*first, *second]));
-    }
-    kind
-}
-
-/// The code and the reason of an error response.
-fn refusal(message: &[u8]) -> Option<(u16, String)> {
-    let mut decoded = Message::new();
-    decoded.raw = message.to_vec();
-    decoded.decode().ok()?;
-    let mut error = ErrorCodeAttribute::default();
-    error.get_from(&decoded).ok()?;
-    Some((error.code.0, String::from_utf8_lossy(&error.reason).into_owned()))
 }
 
 #[cfg(test)]

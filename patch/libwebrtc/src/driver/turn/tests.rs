@@ -5,10 +5,12 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use rtc_stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
-use rtc_stun::error_code::ErrorCode;
+use rtc_stun::error_code::{ErrorCode, ErrorCodeAttribute};
 use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{
-    CLASS_INDICATION, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_DATA, METHOD_SEND, Method, Setter,
+    CLASS_ERROR_RESPONSE, CLASS_INDICATION, CLASS_SUCCESS_RESPONSE, Getter, METHOD_ALLOCATE, METHOD_CHANNEL_BIND,
+    METHOD_CREATE_PERMISSION, METHOD_DATA, METHOD_REFRESH, METHOD_SEND, Message, MessageType, Method, Setter,
+    TransactionId,
 };
 use rtc_stun::textattrs::{Nonce, Realm, TextAttribute, Username};
 use rtc_stun::xoraddr::XorMappedAddress;
@@ -20,6 +22,7 @@ use rtc_turn::proto::relayaddr::RelayedAddress;
 
 use super::super::thread::MediaThreads;
 use super::super::{Settings, now, unix_time};
+use super::session::STALE;
 use super::*;
 
 const REALM: &str = "test";
