@@ -111,8 +111,10 @@ fn moderators_mute_remove_lock_promote_and_admit() {
     let caller = stage.greffier.administrator();
     let owner = Owner { stage: &stage, caller };
     let room = json!({ "name": "board", "title": "Board", "call_type": "video", "options": { "recording": "never" } });
-    owner.caller.ask(Method::POST, "/api/livekit/rooms", &room).expect(201);
-    let invited = owner.caller.ask(Method::POST, &format!("{ROOM}/invitations"), &json!({ "guest": true }));
+    owner.caller.post("/api/livekit/rooms", &room).expect(201);
+    let invited = owner
+        .caller
+        .post(&format!("{ROOM}/invitations"), &json!({ "guest": true }));
     let invitation = invited.expect(201).json()["token"].clone();
 
     // Mute, hands, and who may speak.
@@ -186,7 +188,7 @@ fn moderators_mute_remove_lock_promote_and_admit() {
             waiting["waiting_id"].as_str().expect("an id")
         ));
     }
-    let all = owner.caller.ask(Method::POST, &format!("{ROOM}/waiting/admit-all"), &json!({}));
+    let all = owner.caller.post(&format!("{ROOM}/waiting/admit-all"), &json!({}));
     assert_eq!(all.expect(200).json()["admitted"], 1);
     assert_eq!(owner.poll(&dan).expect(200).json()["status"], "denied");
     assert_eq!(owner.poll(&gil).expect(200).json()["status"], "admitted");

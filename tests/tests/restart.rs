@@ -67,7 +67,10 @@ fn a_kill_during_a_call_loses_nothing_and_who_came_and_went_meanwhile_is_found_o
     // The browser's cookie is good for another token, and the cookie after it too: once each.
     let nobody = stage.greffier.nobody();
     let (camille, cookie) = refresh(&nobody, &before.cookie);
-    assert_eq!(camille.get("/api/me").expect(200).json()["email"], "camille@example.org");
+    assert_eq!(
+        camille.get("/api/me").expect(200).json()["email"],
+        "camille@example.org"
+    );
     refresh(&nobody, &cookie);
     // So is the invitation.
     let guest = json!({ "invitation": before.invitation, "name": "Dan" });

@@ -39,7 +39,11 @@ pub(crate) async fn mute(app: &App, room: &str, identity: &str) -> ApiResult<()>
         tokio::time::sleep(LISTED_SOON).await;
         participant = find(app, room, identity).await?;
     }
-    for track in participant.tracks.iter().filter(|track| is_sound(track) && !track.muted) {
+    for track in participant
+        .tracks
+        .iter()
+        .filter(|track| is_sound(track) && !track.muted)
+    {
         let client = app.services.livekit.room_client();
         client
             .mute_published_track(room, identity, &track.sid, true)

@@ -53,8 +53,23 @@ pub struct Floor {
     pub lost: u64,
 }
 
-/// Measures it; a few seconds, in which nothing else should run.
-pub fn measure(traffic: &Traffic, folder: &Path) -> anyhow::Result<Floor> {
+/// Measures it so many times: the median of what a packet cost, and all that was received and lost. Nothing else should run
+/// meanwhile.
+pub fn median(traffic: &Traffic, rounds: usize, folder: &Path) -> anyhow::Result<Floor> {
+    let mut floors = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        floors.push(measure(traffic, folder)?);
+    }
+    floors.sort_by(|a, b| a.micros_per_packet.total_cmp(&b.micros_per_packet));
+    let median = floors.get(rounds / 2).copied().unwrap_or_default();
+    Ok(Floor {
+        packets: floors.iter().map(|floor| floor.packets).sum(),
+        lost: floors.iter().map(|floor| floor.lost).sum(),
+        ..median
+    })
+}
+
+fn measure(traffic: &Traffic, folder: &Path) -> anyhow::Result<Floor> {
     let sockets = (0..traffic.sockets.max(1))
         .map(|_| receiver())
         .collect::<Result<Vec<_>, _>>()?;
