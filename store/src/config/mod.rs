@@ -85,7 +85,8 @@ pub struct JournalConfig {
     /// lose. Not shorter than `flush`, not longer than 1 minute.
     #[serde(with = "duration")]
     pub sync: Duration,
-    /// A segment is sealed, and the next one begun, after this long. 1 s to 1 day.
+    /// A segment is sealed, and the next one begun, after this long; a recording's first after half of it at least. 1 s to
+    /// 1 day.
     #[serde(with = "duration")]
     pub segment: Duration,
     /// The same by size. 1 MiB to 1 TiB.

@@ -74,6 +74,7 @@ fn snapshot(segment: SegmentIndex) -> RoomEvent {
 /// A data directory with one recording in it.
 struct Data {
     root: PathBuf,
+    recording: RecordingId,
     live: Claims<RecordingId>,
     settings: JournalConfig,
     _dir: Option<TempDir>,
@@ -84,6 +85,7 @@ impl Data {
         let dir = tempfile::tempdir().unwrap();
         Self {
             root: dir.path().to_owned(),
+            recording: recording(),
             live: Claims::default(),
             settings: JournalConfig::default(),
             _dir: Some(dir),
@@ -91,7 +93,7 @@ impl Data {
     }
 
     fn dir(&self) -> PathBuf {
-        self.root.join("recordings").join(recording().to_string())
+        self.root.join("recordings").join(self.recording.to_string())
     }
 
     fn lost_and_found(&self) -> PathBuf {
@@ -104,11 +106,11 @@ impl Data {
 
     fn journal(&self) -> Journal {
         Journal {
-            recording: recording(),
+            recording: self.recording,
             dir: self.dir(),
             lost_and_found: self.lost_and_found(),
             settings: self.settings.clone(),
-            claim: std::sync::Arc::new(self.live.claim(recording()).unwrap()),
+            claim: std::sync::Arc::new(self.live.claim(self.recording).unwrap()),
         }
     }
 
@@ -119,7 +121,7 @@ impl Data {
     fn seal(&self, index: u32) -> SegmentFacts {
         seal_segment(
             &self.segment(index),
-            recording(),
+            self.recording,
             SegmentIndex(index),
             &self.lost_and_found(),
         )
@@ -337,9 +339,29 @@ fn a_slow_disk_has_one_sync_at_a_time_and_appending_goes_on() {
 }
 
 #[test]
+fn recordings_that_began_together_end_their_first_segments_one_after_the_other() {
+    let first_rotation = |n| {
+        let mut data = Data::new();
+        data.recording = RecordingId::from_parts(1_760_000_000_000, n);
+        let mut writer = data.open();
+        let mut seconds = 150_u64..=300;
+        seconds.find(|s| writer.tick(after(s * 1000)).unwrap().rotate)
+    };
+    let mut rotations: Vec<_> = (0..20).map(|n| first_rotation(n).expect("within its length")).collect();
+    rotations.sort_unstable();
+    rotations.dedup();
+    assert!(rotations.len() > 10, "{rotations:?}");
+}
+
+#[test]
 fn segments_end_by_time_and_by_size() {
     let mut data = Data::new();
     data.settings.segment_bytes = 1 << 20;
+    let mut writer = data.open();
+    assert!(!writer.tick(after(149_999)).unwrap().rotate, "half as long at least");
+    assert!(writer.tick(after(300_000)).unwrap().rotate);
+    drop(writer);
+
     let mut writer = data.open();
     assert!(!writer.tick(after(299_999)).unwrap().rotate);
     assert!(writer.tick(after(300_000)).unwrap().rotate);

@@ -1,6 +1,12 @@
 //! Appending to a recording's journal, segment after segment.
 
-use std::{any::Any, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use greffier_media::{
     ids::{RecordingId, SegmentIndex},
@@ -238,9 +244,22 @@ impl JournalWriter {
         })
     }
 
+    /// How long this segment may last. A recording's first is shorter by up to half, each by its own part: recordings that
+    /// began together would else be sealed together, again and again.
+    fn segment_length(&self) -> Duration {
+        let whole = self.journal.settings.segment;
+        if self.segment.index != SegmentIndex(0) {
+            return whole;
+        }
+        let mut hasher = DefaultHasher::new();
+        self.journal.recording.hash(&mut hasher);
+        let [part, ..] = hasher.finish().to_ne_bytes();
+        whole - whole / 2 * u32::from(part) / u32::from(u8::MAX)
+    }
+
     fn is_rotation_due(&self) -> bool {
         let settings = &self.journal.settings;
-        self.now.saturating_since(self.segment.began) >= settings.segment
+        self.now.saturating_since(self.segment.began) >= self.segment_length()
             || self.segment.bytes() >= settings.segment_bytes
             || self.segment.channels >= MAX_CHANNELS
             || self.segment.counter.events() >= MAX_EVENTS
