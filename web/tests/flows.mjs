@@ -189,8 +189,8 @@ try {
     await page.getByRole("dialog").getByRole("button", { name: "Remove", exact: true }).click();
     await page.getByLabel("Role of Jonas Weber").waitFor({ state: "detached" });
     assert.equal(members().length, 2);
-    await page.getByRole("button", { name: "Let Paul Renard back in" }).click();
-    await page.getByRole("button", { name: "Let Paul Renard back in" }).waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Let back in Paul Renard" }).click();
+    await page.getByRole("button", { name: "Let back in Paul Renard" }).waitFor({ state: "detached" });
     mock.state.rooms.find((room) => room.name === "point-equipe").title = "Point du lundi";
     mock.tell("room.changed", { room: "point-equipe" });
     await page.getByRole("heading", { name: "Point du lundi" }).waitFor();
@@ -308,7 +308,7 @@ async function demote() {
   await page.getByRole("button", { name: "Join now" }).click();
   await page.locator('[data-connection="connected"]').waitFor();
   await page.keyboard.press("p");
-  const theirs = [page.getByRole("button", { name: "Lock", exact: true }), page.getByRole("button", { name: /Start recording/ }), page.getByRole("button", { name: "Let Paul Renard back in" })];
+  const theirs = [page.getByRole("button", { name: "Lock", exact: true }), page.getByRole("button", { name: /Start recording/ }), page.getByRole("button", { name: "Let back in Paul Renard" })];
   for (const control of theirs) await control.waitFor();
   try {
     room.role = "member";

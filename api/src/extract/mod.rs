@@ -8,4 +8,4 @@ mod query;
 pub(crate) use json::{Body, refused as body_refused};
 pub(crate) use page::{Page, PageQuery};
 pub(crate) use path::Id;
-pub(crate) use query::Params;
+pub(crate) use query::{Params, given};

@@ -10,6 +10,7 @@ use crate::problem::{ApiError, ApiResult};
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
     /// How many at most.
+    #[serde(default, deserialize_with = "super::query::given")]
     #[param(minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<u64>,
     /// `next_cursor` of the page before.

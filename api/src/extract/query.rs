@@ -3,6 +3,7 @@
 use axum::{extract::FromRequestParts, http::request::Parts};
 use axum_extra::extract::Query;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use crate::problem::ApiError;
 
@@ -22,6 +23,15 @@ where
             Err(rejection) => Err(refused(&rejection.body_text())),
         }
     }
+}
+
+/// For parameters whose emptiness is no value either: `?limit=` is a mistake, and not `limit` left out.
+pub(crate) fn given<'de, D, T>(parameter: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(parameter).map(Some)
 }
 
 /// The library's words are `Failed to deserialize query string: limit: invalid digit …`.

@@ -443,11 +443,11 @@ fn check_title(title: &str) -> Result<String, MeetingError> {
 
 fn check_options(options: &RoomOptions) -> Result<(), MeetingError> {
     match options.max_participants {
-        Some(0) => Err(MeetingError::Invalid {
+        None | Some(1..=100_000) => Ok(()),
+        Some(_) => Err(MeetingError::Invalid {
             field: "options/max_participants",
-            rule: "at least 1",
+            rule: "1 to 100000",
         }),
-        _ => Ok(()),
     }
 }
 

@@ -2210,9 +2210,9 @@ export interface components {
         };
         /** @description In pixels. */
         Dims: {
-            /** Format: int32 */
+            /** Format: int64 */
             height: number;
-            /** Format: int32 */
+            /** Format: int64 */
             width: number;
         };
         /** @enum {string} */
@@ -3589,18 +3589,18 @@ export interface components {
             /** Format: double */
             bitrate_kbps?: number | null;
             direction: components["schemas"]["DirectionName"];
-            /** Format: int32 */
+            /** Format: int64 */
             height?: number;
             /** Format: double */
             jitter_ms?: number | null;
             kind: components["schemas"]["MediaName"];
-            /** Format: int32 */
+            /** Format: int64 */
             packets: number;
-            /** Format: int32 */
+            /** Format: int64 */
             packets_lost: number;
             /** Format: double */
             rtt_ms?: number | null;
-            /** Format: int32 */
+            /** Format: int64 */
             width?: number;
         };
         /** @description One segment of a recording's journal. */

@@ -172,7 +172,7 @@ export const en = {
     last_told: "The media server does not answer: this is what was known last.",
     removed: "Removed from this meeting",
     let_back: "Let back in",
-    let_back_name: "Let {{name}} back in",
+    let_back_name: "Let back in {{name}}",
     let_back_done: "{{name}} may come in again.",
   },
   notifications: {

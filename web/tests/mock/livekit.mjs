@@ -26,7 +26,7 @@ export async function startLiveKit(binary) {
   for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
   const url = `ws://127.0.0.1:${port}`;
   for (let attempt = 0; ; attempt += 1) {
-    const answer = await fetch(`http://127.0.0.1:${port}`).catch(() => undefined);
+    const answer = await fetch(`http://127.0.0.1:${port}`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
     if (answer?.ok) break;
     if (attempt > 50 || child.exitCode !== null) throw new Error("livekit-server does not answer");
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{files, problem::ApiResult, services::App};
+use crate::{extract::given, files, problem::ApiResult, services::App};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -37,6 +37,7 @@ struct FileQuery {
     /// `1`: to be saved rather than shown.
     download: Option<String>,
     /// At most so many bytes of a range at once, so that a player of many files does not run out of connections.
+    #[serde(default, deserialize_with = "given")]
     chunk: Option<u64>,
     /// From a link; instead of a header.
     #[serde(rename = "key")]

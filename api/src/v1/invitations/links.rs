@@ -33,8 +33,8 @@ pub(super) struct CreateInvitation {
     #[schema(minimum = 1, maximum = 8760, example = 24)]
     expires_in_hours: Option<u64>,
     #[serde(default)]
-    #[garde(range(min = 1))]
-    #[schema(minimum = 1)]
+    #[garde(range(min = 1, max = 1_000_000))]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     max_uses: Option<u32>,
     /// For people without an account too.
     #[serde(default)]

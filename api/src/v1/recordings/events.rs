@@ -14,7 +14,7 @@ use super::find;
 use crate::{
     Principal,
     access::Operation,
-    extract::{Id, Page, Params},
+    extract::{Id, Page, Params, given},
     problem::{ApiError, ApiResult},
     services::App,
 };
@@ -24,6 +24,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(super) struct EventQuery {
     /// How many at most.
+    #[serde(default, deserialize_with = "given")]
     #[param(minimum = 1, maximum = 1000, default = 200)]
     limit: Option<u64>,
     /// `next_cursor` of the page before.

@@ -149,7 +149,9 @@ pub(crate) enum LayersSchema {
 #[serde(deny_unknown_fields)]
 #[schema(as = Dims)]
 pub(crate) struct DimsSchema {
+    #[schema(value_type = u64, maximum = 4_294_967_295_u64)]
     pub width: u32,
+    #[schema(value_type = u64, maximum = 4_294_967_295_u64)]
     pub height: u32,
 }
 

@@ -107,6 +107,7 @@ async fn parameters_that_make_no_sense_are_pointed_at() {
         ("limit=0", "?limit"),
         ("limit=201", "?limit"),
         ("limit=x", "?limit"),
+        ("limit=", "?limit"),
         ("cursor=x", "?cursor"),
         ("state=gone", "?state"),
         ("since=yesterday", "?since"),

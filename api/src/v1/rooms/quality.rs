@@ -34,7 +34,9 @@ enum MediaName {
 struct Sample {
     direction: DirectionName,
     kind: MediaName,
+    #[schema(value_type = u64, maximum = 4_294_967_295_u64)]
     packets: u32,
+    #[schema(value_type = u64, maximum = 4_294_967_295_u64)]
     packets_lost: u32,
     #[serde(default)]
     jitter_ms: Option<f64>,
@@ -43,8 +45,10 @@ struct Sample {
     #[serde(default)]
     bitrate_kbps: Option<f64>,
     #[serde(default)]
+    #[schema(value_type = u64, maximum = 4_294_967_295_u64)]
     width: u32,
     #[serde(default)]
+    #[schema(value_type = u64, maximum = 4_294_967_295_u64)]
     height: u32,
 }
 

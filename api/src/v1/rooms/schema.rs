@@ -108,7 +108,7 @@ pub(crate) struct RoomOptionsView {
     pub recording: Option<RecordingRuleName>,
     /// At a time; without it, as many as the server takes.
     #[serde(default)]
-    #[schema(minimum = 1, example = 50)]
+    #[schema(minimum = 1, maximum = 100_000, example = 50)]
     pub max_participants: Option<u32>,
     /// Only owner, moderators and speakers send media.
     #[serde(default)]
