@@ -25,7 +25,7 @@ where
     }
 }
 
-/// For parameters whose emptiness is no value either: `?limit=` is a mistake, and not `limit` left out.
+/// For what is there to have a value: `?limit=` is a mistake and not `limit` left out; `null` in a body is told from nothing.
 pub(crate) fn given<'de, D, T>(parameter: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

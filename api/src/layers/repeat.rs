@@ -33,6 +33,11 @@ pub(crate) async fn once(State(app): State<App>, request: Request, next: Next) -
 }
 
 async fn do_once(app: &App, key: &HeaderValue, request: Request, next: Next) -> ApiResult<Response> {
+    let (mut parts, body) = request.into_parts();
+    // Keys are somebody's: who asks without saying who they are is as if they had none.
+    let Some(caller) = authenticate_request(&mut parts, app).await? else {
+        return Ok(next.run(Request::from_parts(parts, body)).await);
+    };
     let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
     let key = key.ok_or_else(|| {
         ApiError::new(
@@ -41,11 +46,6 @@ async fn do_once(app: &App, key: &HeaderValue, request: Request, next: Next) -> 
             "`Idempotency-Key` must be 1 to 255 printable characters",
         )
     })?;
-    let (mut parts, body) = request.into_parts();
-    // Keys are somebody's: who asks without saying who they are is as if they had none.
-    let Some(caller) = authenticate_request(&mut parts, app).await? else {
-        return Ok(next.run(Request::from_parts(parts, body)).await);
-    };
     let owner = caller.name();
     let limit = app.config.limits.body_bytes;
     let body = to_bytes(body, limit).await.map_err(|_| {

@@ -254,7 +254,7 @@ impl JournalWriter {
         let mut hasher = DefaultHasher::new();
         self.journal.recording.hash(&mut hasher);
         let [part, ..] = hasher.finish().to_ne_bytes();
-        whole - whole / 2 * u32::from(part) / u32::from(u8::MAX)
+        whole.saturating_sub(whole / 2 * u32::from(part) / u32::from(u8::MAX))
     }
 
     fn is_rotation_due(&self) -> bool {

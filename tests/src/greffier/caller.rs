@@ -25,6 +25,7 @@ impl Caller {
     }
 
     /// The one whose access token this answer brings.
+    #[must_use]
     #[track_caller]
     pub fn known_by(&self, answer: &Answer) -> Self {
         let access = answer.json()["access_token"].as_str().map(str::to_owned);

@@ -264,12 +264,13 @@ impl Greffier {
     /// The link for the first administrator, as it is printed when nobody is.
     pub fn setup_link(&mut self) -> Result<String> {
         let deadline = Deadline::within(LINK_WITHIN);
-        let is_link = |line: &str| line.contains("setup link: ");
         let line = self
             .service
-            .wait_for_line("the link for the administrator", deadline, is_link)?;
-        let link = line.split("setup link: ").nth(1).context("a link")?;
-        Ok(link.trim().to_owned())
+            .wait_for_line("the link for the administrator", deadline, |line| {
+                line.contains("setup link: ")
+            })?;
+        let (_, after) = line.split_once("setup link: ").context("a link")?;
+        Ok(after.trim().to_owned())
     }
 
     /// Somebody without an account.

@@ -28,7 +28,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     Principal,
     access::{Operation, Target},
-    extract::{Body, Id, Page, PageQuery, Params},
+    extract::{Body, Id, Page, PageQuery, Params, objects},
     loadtests::{Kept, Order},
     problem::{ApiError, ApiResult, Problem},
     services::App,
@@ -131,7 +131,7 @@ struct Start {
     #[serde(default)]
     find_limit: bool,
     /// Other machines that play, each with one process; this one then only watches. As many rooms are needed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     #[garde(length(max = 32))]
     machines: Vec<MachineOrder>,
 }

@@ -10,7 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Principal,
-    extract::Body,
+    extract::{Body, object},
     problem::{ApiError, ApiResult, Problem},
     services::App,
 };
@@ -31,6 +31,7 @@ struct Subscription {
     #[schema(max_length = 2048, example = "https://fcm.googleapis.com/fcm/send/abc")]
     endpoint: String,
     #[garde(dive)]
+    #[serde(deserialize_with = "object")]
     keys: Keys,
     /// Browsers say so; the push service tells when it is over.
     #[serde(default, rename = "expirationTime")]

@@ -25,7 +25,7 @@ use super::schema::{LayersSchema, RecordingSchema, TrackFilterSchema};
 use crate::{
     Principal,
     access::{Operation, Target},
-    extract::Body,
+    extract::{Body, objects},
     problem::ApiResult,
     services::App,
 };
@@ -45,12 +45,12 @@ pub(crate) struct Start {
     #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
     name: Option<RecordingName>,
     /// Tracks that match any of these are recorded; all are, if there is none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     #[garde(length(max = 100))]
     #[schema(value_type = Vec<TrackFilterSchema>)]
     include: Vec<TrackFilter>,
     /// Tracks that match any of these are not, whatever `include` says.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     #[garde(length(max = 100))]
     #[schema(value_type = Vec<TrackFilterSchema>)]
     exclude: Vec<TrackFilter>,

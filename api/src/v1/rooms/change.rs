@@ -9,7 +9,7 @@ use greffier_store::{
     meetings::{Room, RoomChange, RoomRole},
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Principal,
     access::Operation,
-    extract::{Body, Id},
+    extract::{Body, Id, given, maybe_object},
     meetings::{moderation, tell},
     problem::ApiResult,
     services::App,
@@ -62,14 +62,8 @@ pub(super) struct ChangeRoom {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_080)]
     duration_minutes: Option<Option<u32>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "maybe_object")]
     options: Option<RoomOptionsView>,
-}
-
-/// Tells `null` from nothing.
-#[expect(clippy::option_option, reason = "nothing, `null`, and a value are three things")]
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// Change a room. What those who are in it may do changes at once.

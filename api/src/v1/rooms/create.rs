@@ -24,7 +24,7 @@ use super::{
 use crate::{
     Principal,
     access::{Operation, Target},
-    extract::Body,
+    extract::{Body, object},
     meetings::tell,
     problem::{ApiError, ApiResult, FieldError},
     services::App,
@@ -69,7 +69,7 @@ pub(super) struct CreateRoom {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 10_080, example = 30)]
     duration_minutes: Option<u32>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     options: RoomOptionsView,
 }
 

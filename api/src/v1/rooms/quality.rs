@@ -10,7 +10,7 @@ use super::{find, live_call_of};
 use crate::{
     Principal,
     access::Operation,
-    extract::{Body, Id},
+    extract::{Body, Id, objects},
     problem::ApiResult,
     services::App,
 };
@@ -61,6 +61,7 @@ struct Sample {
 }]}))]
 pub(super) struct AddQuality {
     #[garde(length(max = 200))]
+    #[serde(deserialize_with = "objects")]
     #[schema(max_items = 200)]
     samples: Vec<Sample>,
 }

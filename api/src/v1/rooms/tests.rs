@@ -372,6 +372,10 @@ async fn nonsense_is_pointed_at() {
             "/options/max_participants",
         ),
         (
+            json!({"title": "x", "call_type": "video", "options": [null, null]}),
+            "/options",
+        ),
+        (
             json!({"title": "x", "call_type": "video", "options": {"max_participants": 100_001}}),
             "/options/max_participants",
         ),
