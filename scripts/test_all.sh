@@ -36,10 +36,10 @@ step() {
 # by_the_clock NAME COMMAND…: the same for what judges the sound and pictures of people who share these cores with it. A
 # second try is allowed, and told.
 by_the_clock() {
-  local name=$1 before=${#failed[@]}
+  local before=${#failed[@]}
   step "$@"
   [ "${#failed[@]}" -eq "$before" ] && return
-  cp "${failed[-1]}" "$logs/${name//[^a-z]/-}.first.log"
+  mv "${failed[-1]}" "${failed[-1]%.log}.first.log"
   unset 'failed[-1]'
   results[-1]="${results[-1]/FAILED/again } (failed at the first try)"
   step "$@"

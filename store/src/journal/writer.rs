@@ -62,13 +62,26 @@ impl Journal {
             None => SegmentIndex(0),
         };
         let file = SegmentFile::create(&self.dir.join(disk::segment_file_name(index)))?;
-        let segment = Segment::begin(file, index, now, snapshot)?;
+        let segment = Segment::begin(file, index, now, self.segment_length(index), snapshot)?;
         Ok(JournalWriter {
             journal: self,
             tracks: Vec::new(),
             segment,
             now,
         })
+    }
+
+    /// How long a segment may last. A recording's first is shorter by up to half, each by its own part: recordings that
+    /// began together would else be sealed together, again and again.
+    fn segment_length(&self, index: SegmentIndex) -> Duration {
+        let whole = self.settings.segment;
+        if index != SegmentIndex(0) {
+            return whole;
+        }
+        let mut hasher = DefaultHasher::new();
+        self.recording.hash(&mut hasher);
+        let [part, ..] = hasher.finish().to_ne_bytes();
+        whole.saturating_sub(whole / 2 * u32::from(part) / u32::from(u8::MAX))
     }
 }
 
@@ -244,22 +257,9 @@ impl JournalWriter {
         })
     }
 
-    /// How long this segment may last. A recording's first is shorter by up to half, each by its own part: recordings that
-    /// began together would else be sealed together, again and again.
-    fn segment_length(&self) -> Duration {
-        let whole = self.journal.settings.segment;
-        if self.segment.index != SegmentIndex(0) {
-            return whole;
-        }
-        let mut hasher = DefaultHasher::new();
-        self.journal.recording.hash(&mut hasher);
-        let [part, ..] = hasher.finish().to_ne_bytes();
-        whole.saturating_sub(whole / 2 * u32::from(part) / u32::from(u8::MAX))
-    }
-
     fn is_rotation_due(&self) -> bool {
         let settings = &self.journal.settings;
-        self.now.saturating_since(self.segment.began) >= self.segment_length()
+        self.now >= self.segment.ends
             || self.segment.bytes() >= settings.segment_bytes
             || self.segment.channels >= MAX_CHANNELS
             || self.segment.counter.events() >= MAX_EVENTS
@@ -290,7 +290,7 @@ impl JournalWriter {
         self.segment.flush()?;
         let file = new.file.take().filter(|_| Some(new.index) == self.segment.index.next());
         let file = file.ok_or(JournalError::UnknownSegment)?;
-        let next = Segment::begin(file, new.index, now, snapshot)?;
+        let next = Segment::begin(file, new.index, now, self.journal.segment_length(new.index), snapshot)?;
         let old = std::mem::replace(&mut self.segment, next);
         for track in &mut self.tracks {
             (track.rtp, track.rtcp) = (None, None);
@@ -346,7 +346,8 @@ struct Segment {
     writer: SegmentWriter<SegmentFile>,
     shared: Arc<Shared>,
     counter: Counter,
-    began: Arrival,
+    /// When it has lasted long enough.
+    ends: Arrival,
     channels: usize,
     /// Since when something waits in memory: at the latest tick before it came, so rather too early than too late.
     unflushed_since: Option<Arrival>,
@@ -371,6 +372,7 @@ impl Segment {
         file: SegmentFile,
         index: SegmentIndex,
         now: Arrival,
+        length: Duration,
         snapshot: impl FnOnce(SegmentIndex) -> RoomEvent,
     ) -> Result<Self, JournalError> {
         let path = file.shared().path().to_owned();
@@ -381,7 +383,7 @@ impl Segment {
                 writer: SegmentWriter::new(file).map_err(|error| JournalError::of_write(error, &path))?,
                 shared,
                 counter: Counter::default(),
-                began: now,
+                ends: now.saturating_add(length),
                 channels: 0,
                 unflushed_since: Some(now),
                 unsynced_since: Some(now),

@@ -24,13 +24,26 @@ impl Caller {
         }
     }
 
+    /// The one who has this token.
+    #[must_use]
+    pub fn with(&self, access: String) -> Self {
+        Self {
+            access: Some(access),
+            ..self.clone()
+        }
+    }
+
     /// The one whose access token this answer brings.
     #[must_use]
     #[track_caller]
     pub fn known_by(&self, answer: &Answer) -> Self {
         let access = answer.json()["access_token"].as_str().map(str::to_owned);
-        assert!(access.is_some(), "no access token in {}", answer.text());
-        Self { access, ..self.clone() }
+        self.with(access.unwrap_or_else(|| panic!("no access token in {}", answer.text())))
+    }
+
+    /// Whom they call, e.g. `http://127.0.0.1:20004`.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Their access token; empty for nobody.

@@ -143,21 +143,22 @@ impl Setup<'_> {
             .no_proxy()
             .build()
             .context("no HTTP client")?;
+        let token = self.server.token_with(
+            "tester",
+            VideoGrants {
+                room_record: true,
+                room_admin: true,
+                room_list: true,
+                room_create: true,
+                ..VideoGrants::default()
+            },
+        )?;
+        let nobody = Caller::nobody(client, format!("http://{}:{port}", IpAddr::V4(address)));
         Ok(Greffier {
             runner,
             service,
-            client,
-            url: format!("http://{}:{port}", IpAddr::V4(address)),
-            token: self.server.token_with(
-                "tester",
-                VideoGrants {
-                    room_record: true,
-                    room_admin: true,
-                    room_list: true,
-                    room_create: true,
-                    ..VideoGrants::default()
-                },
-            )?,
+            tester: nobody.with(token),
+            nobody,
             data,
             folder,
         })
@@ -190,9 +191,9 @@ impl Runner {
 pub struct Greffier {
     runner: Runner,
     service: Service,
-    client: Client,
-    url: String,
-    token: String,
+    nobody: Caller,
+    /// With LiveKit's token that may do everything.
+    tester: Caller,
     data: PathBuf,
     folder: Folder,
 }
@@ -212,7 +213,7 @@ impl Greffier {
 
     /// Where it answers, e.g. `http://127.0.0.1:20004`.
     pub fn url(&self) -> &str {
-        &self.url
+        self.nobody.url()
     }
 
     /// Its data folder.
@@ -275,7 +276,7 @@ impl Greffier {
 
     /// Somebody without an account.
     pub fn nobody(&self) -> Caller {
-        Caller::nobody(self.client.clone(), &*self.url)
+        self.nobody.clone()
     }
 
     /// The first administrator, who has just followed the link.
@@ -288,12 +289,12 @@ impl Greffier {
 
     /// A request without credentials.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.url))
+        self.nobody.request(method, path)
     }
 
     /// Sends a request with the tester's token, which may do everything.
     pub fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let mut request = self.request(method, path).bearer_auth(&self.token);
+        let mut request = self.tester.request(method, path);
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -94,9 +94,9 @@ impl Greffier {
     /// The recordings of a room, the newest first.
     pub fn recordings(&self, room: &str) -> Result<Vec<Recording>> {
         let request = self
+            .tester
             .request(Method::GET, "/api/recordings")
-            .query(&[("room", room)])
-            .bearer_auth(&self.token);
+            .query(&[("room", room)]);
         let answer = super::Answer::of(request)?.expect(200).json();
         let items = answer["items"].as_array().context("no list")?;
         items.iter().map(Recording::read).collect()

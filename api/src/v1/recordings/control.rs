@@ -46,6 +46,7 @@ pub(super) async fn pause(
     caller: Principal,
     Id(id): Id<RecordingId>,
 ) -> ApiResult<Json<RecordingView>> {
+    find(&app, &caller, Operation::Record, id).await?;
     set_paused(&app, &caller, id, true).await
 }
 
@@ -64,11 +65,17 @@ pub(super) async fn resume(
     caller: Principal,
     Id(id): Id<RecordingId>,
 ) -> ApiResult<Json<RecordingView>> {
+    find(&app, &caller, Operation::Record, id).await?;
     set_paused(&app, &caller, id, false).await
 }
 
-async fn set_paused(app: &App, caller: &Principal, id: RecordingId, paused: bool) -> ApiResult<Json<RecordingView>> {
-    find(app, caller, Operation::Record, id).await?;
+/// For a caller who was found to be allowed to.
+pub(in crate::v1) async fn set_paused(
+    app: &App,
+    caller: &Principal,
+    id: RecordingId,
+    paused: bool,
+) -> ApiResult<Json<RecordingView>> {
     let recording = app
         .services
         .recorder

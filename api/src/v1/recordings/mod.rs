@@ -1,6 +1,6 @@
 //! What was, is and will be recorded.
 
-mod control;
+pub(super) mod control;
 mod delete;
 mod events;
 mod get;

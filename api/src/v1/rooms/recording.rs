@@ -8,7 +8,7 @@ use greffier_agent::{
 use greffier_media::journal::event::StopReason;
 use greffier_store::{
     RecordingError,
-    meetings::{RecordingRule, Room},
+    meetings::RecordingRule,
     recordings::{Limits, Recording, RecordingFilter, RecordingName, RecordingRequest},
 };
 
@@ -19,7 +19,7 @@ use crate::{
     extract::{Id, Page, PageQuery, Params},
     problem::{ApiError, ApiResult},
     services::App,
-    v1::recordings::schema::RecordingSchema,
+    v1::recordings::{control::set_paused, schema::RecordingSchema},
 };
 
 /// Record the room. If it is being recorded already, that recording is answered with 200.
@@ -84,13 +84,8 @@ pub(super) async fn pause(
     caller: Principal,
     Id(name): Id<String>,
 ) -> ApiResult<Json<RecordingView>> {
-    let (_, recording) = recorded(&app, &caller, &name).await?;
-    let recording = app
-        .services
-        .recorder
-        .set_paused(recording.id, true, Some(caller.name()))
-        .await?;
-    Ok(Json(RecordingView::from(&recording)))
+    let recording = recorded(&app, &caller, &name).await?;
+    set_paused(&app, &caller, recording.id, true).await
 }
 
 /// Go on recording.
@@ -108,13 +103,8 @@ pub(super) async fn resume(
     caller: Principal,
     Id(name): Id<String>,
 ) -> ApiResult<Json<RecordingView>> {
-    let (_, recording) = recorded(&app, &caller, &name).await?;
-    let recording = app
-        .services
-        .recorder
-        .set_paused(recording.id, false, Some(caller.name()))
-        .await?;
-    Ok(Json(RecordingView::from(&recording)))
+    let recording = recorded(&app, &caller, &name).await?;
+    set_paused(&app, &caller, recording.id, false).await
 }
 
 /// Stop recording; it is complete at once.
@@ -132,21 +122,15 @@ pub(super) async fn stop(
     caller: Principal,
     Id(name): Id<String>,
 ) -> ApiResult<Json<RecordingView>> {
-    let (_, recording) = recorded(&app, &caller, &name).await?;
+    let recording = recorded(&app, &caller, &name).await?;
     let recording = app.services.recorder.stop(recording.id, StopReason::Requested).await?;
     Ok(Json(RecordingView::from(&recording)))
 }
 
-async fn recorded(app: &App, caller: &Principal, name: &str) -> ApiResult<(Room, Recording)> {
+async fn recorded(app: &App, caller: &Principal, name: &str) -> ApiResult<Recording> {
     let room = find(app, caller, Operation::Record, name).await?;
-    match running(app, &room).await? {
-        Some(recording) => Ok((room, recording)),
-        None => Err(ApiError::new(
-            StatusCode::CONFLICT,
-            "not_capturing",
-            "nothing is being recorded",
-        )),
-    }
+    let nothing = || ApiError::new(StatusCode::CONFLICT, "not_capturing", "nothing is being recorded");
+    running(app, &room).await?.ok_or_else(nothing)
 }
 
 /// List what was recorded of the room, the newest first.
