@@ -18,6 +18,9 @@ use super::{
 /// No record of ours comes near it: chunks close at 1 MiB, and end one message later.
 const MAX_RECORD_LEN: u64 = 256 * 1024 * 1024;
 
+/// Room made for a record before it is there; chunks of busy rooms come near it.
+const USUAL_RECORD_LEN: u64 = 1024 * 1024;
+
 /// How a segment ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tail {
@@ -210,7 +213,7 @@ impl<R: Read> SegmentReader<R> {
 
     /// Exactly so many bytes. Memory grows with what is there, not with what a damaged length claims.
     fn read(&mut self, length: u64) -> Result<Vec<u8>, Stop> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(usize::try_from(length.min(USUAL_RECORD_LEN)).unwrap_or_default());
         self.input
             .by_ref()
             .take(length)

@@ -11,7 +11,13 @@ mod blank;
 mod plan;
 mod writer;
 
-use std::{path::Path, time::Duration};
+use std::{
+    num::NonZero,
+    path::Path,
+    sync::{Mutex, PoisonError, mpsc},
+    thread,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use greffier_media::{
@@ -100,22 +106,59 @@ pub fn copy(
         }
     }
     write_frames(recording, &mut files, &mut copied, control)?;
-    let (count, mut done) = (files.len() as u64, 0);
-    for file in files.into_iter().flatten() {
-        let (name, identity) = (file.draft.name().to_owned(), file.plan.identity.clone());
-        match complete(recording, file, control) {
-            Ok(file) => copied.files.push(file),
-            Err(error) if matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::Cancelled) => return Err(error),
-            Err(error) => copied.failed.push(FailedFile {
-                name,
-                identity,
-                reason: error.describe(),
-            }),
-        }
-        done += 1;
-        control.progress(Stage::Checking, done, count)?;
-    }
+    complete_all(recording, files.into_iter().flatten().collect(), &mut copied, control)?;
     Ok(copied)
+}
+
+/// Completes the files, several at a time: decoding what the probe looks at and waiting for the disk take longer than writing.
+fn complete_all(
+    recording: &Recording,
+    files: Vec<FileWriter>,
+    copied: &mut Copied,
+    control: &Control<'_>,
+) -> Result<(), RenderError> {
+    let count = files.len();
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(count);
+    let queue = Mutex::new(files.into_iter().enumerate());
+    let mut results: Vec<Option<Result<CopiedFile, FailedFile>>> = vec![None; count];
+    thread::scope(|scope| {
+        let (send, completed) = mpsc::sync_channel(count);
+        for _ in 0..workers {
+            let (queue, send) = (&queue, send.clone());
+            scope.spawn(move || {
+                let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                while let Some((index, file)) = next() {
+                    let (name, identity) = (file.draft.name().to_owned(), file.plan.identity.clone());
+                    let result = complete(recording, file, control);
+                    // Nobody listens any more if the render has failed.
+                    if send.send((index, name, identity, result)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(send);
+        for (done, (index, name, identity, result)) in (1..).zip(completed) {
+            results[index] = Some(match result {
+                Ok(file) => Ok(file),
+                Err(error) if matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::Cancelled) => return Err(error),
+                Err(error) => Err(FailedFile {
+                    name,
+                    identity,
+                    reason: error.describe(),
+                }),
+            });
+            control.progress(Stage::Checking, done, count as u64)?;
+        }
+        Ok(())
+    })?;
+    for result in results.into_iter().flatten() {
+        match result {
+            Ok(file) => copied.files.push(file),
+            Err(failed) => copied.failed.push(failed),
+        }
+    }
+    Ok(())
 }
 
 /// Opens a file with its tracks described.

@@ -1,10 +1,13 @@
 //! The messages of all segments, one after the other, and the word on those that are damaged.
 
-use std::{collections::VecDeque, fs::File, path::PathBuf};
+use std::{collections::VecDeque, fs::File, io::BufReader, path::PathBuf};
 
 use greffier_media::journal::{Message, SegmentReader, Tail};
 
 use super::{Damage, SourceError};
+
+/// Bytes read from a segment at a time: some twenty chunks and their indexes.
+const READ_AHEAD: usize = 256 * 1024;
 
 /// What comes out.
 pub(crate) enum Item {
@@ -18,7 +21,7 @@ pub(crate) struct Segments<'a> {
     paths: &'a [PathBuf],
     /// How many of them were opened.
     opened: usize,
-    reader: Option<SegmentReader<File>>,
+    reader: Option<SegmentReader<BufReader<File>>>,
     chunk: VecDeque<Message>,
     damage: Vec<Damage>,
     /// Bytes of the segments that are done.
@@ -73,7 +76,7 @@ impl<'a> Segments<'a> {
         };
         let segment = self.opened;
         let file = File::open(path).map_err(|source| SourceError::Io { segment, source })?;
-        self.reader = Some(SegmentReader::new(file));
+        self.reader = Some(SegmentReader::new(BufReader::with_capacity(READ_AHEAD, file)));
         self.opened += 1;
         Ok(Some(Item::Segment))
     }
