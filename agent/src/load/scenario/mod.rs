@@ -1,16 +1,17 @@
 //! What a load test is to do: a YAML file, or one of the templates that come with us.
 
+mod check;
 mod place;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use greffier_media::codec::Codec;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use place::Place;
 pub use units::{Bitrate, Count, Length, PerMinute, Share, UnitError};
 
 use super::LoadError;
@@ -348,70 +349,6 @@ impl Scenario {
         }
     }
 
-    /// What no single field can tell.
-    fn check(&self) -> Result<(), Wrong> {
-        if self.participants.is_empty() {
-            return Err(Wrong::key("participants", "there are no participants"));
-        }
-        if let Some(recording) = &self.recording {
-            self.check_recording(recording)?;
-        }
-        if self.duration.get() < Duration::from_secs(1) {
-            let message = format!("a test of {} measures nothing; a second is the least", self.duration);
-            return Err(Wrong::key("duration", message));
-        }
-        if self.ramp > self.duration {
-            let message = format!("the ramp ({}) is longer than the test ({})", self.ramp, self.duration);
-            return Err(Wrong::key("ramp", message));
-        }
-        if self.freeze.get().is_zero() {
-            return Err(Wrong::key("freeze", "every gap would be a freeze"));
-        }
-        if self.conversation.turn.get().is_zero() {
-            return Err(Wrong::key("turn", "a turn has a length"));
-        }
-        let all = self.participants_in_all();
-        if all > MOST_PARTICIPANTS {
-            let message = format!("{all} participants are more than {MOST_PARTICIPANTS}");
-            return Err(Wrong::key("participants", message));
-        }
-        if let Some(Tokens::List(path)) = &self.tokens
-            && !path.is_file()
-        {
-            let message = format!("there is no list of tokens {}", path.display());
-            return Err(Wrong::key("list", message));
-        }
-        for (n, group) in self.participants.iter().enumerate() {
-            group.check().map_err(|(key, message)| Wrong::group(n, key, message))?;
-            if let Some(other) = self.participants[..n].iter().position(|other| other.role == group.role) {
-                let message = format!(
-                    "`{}` is the role of group {} already, and identities would be the same",
-                    group.role,
-                    other + 1
-                );
-                return Err(Wrong::group(n, "role", message));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_recording(&self, recording: &Path) -> Result<(), Wrong> {
-        if !recording.is_dir() {
-            let message = format!("there is no recording in {}", recording.display());
-            return Err(Wrong::key("recording", message));
-        }
-        let plain = |g: &Group| {
-            g.camera.is_none() && g.microphone.is_none() && g.screen.is_none() && g.churn == Churn::default()
-        };
-        match &self.participants[..] {
-            [one] if one.count == Count::ONE && plain(one) => Ok(()),
-            _ => Err(Wrong::key(
-                "participants",
-                "with a recording there is one group, of one, which publishes nothing of its own",
-            )),
-        }
-    }
-
     /// Over all rooms.
     pub fn participants_in_all(&self) -> u64 {
         self.participants_per_room() * u64::from(self.rooms.get())
@@ -448,66 +385,12 @@ impl Scenario {
     }
 }
 
-/// One machine does not play more.
-const MOST_PARTICIPANTS: u64 = 20_000;
-
 fn is_recording_id(name: &str) -> bool {
     let id = name.strip_prefix("rec_");
     id.is_some_and(|id| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
-/// What is wrong, and where it stands.
-struct Wrong {
-    place: Place,
-    message: String,
-}
-
-impl Wrong {
-    fn key(key: &'static str, message: impl Into<String>) -> Self {
-        let place = Place { group: None, key };
-        Self {
-            place,
-            message: message.into(),
-        }
-    }
-
-    fn group(group: usize, key: &'static str, message: String) -> Self {
-        let place = Place {
-            group: Some(group),
-            key,
-        };
-        Self { place, message }
-    }
-}
-
 impl Group {
-    /// The key that is wrong, and why.
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if self.role.is_empty() || self.role.len() > 32 || !self.role.chars().all(allowed) {
-            let message = format!("`{}` is no role: letters, digits, - and _, up to 32", self.role);
-            return Err(("role", message));
-        }
-        if let Some(camera) = &self.camera {
-            if let Some(clip) = &camera.clip
-                && !clip.is_file()
-            {
-                return Err(("clip", format!("there is no clip {}", clip.display())));
-            }
-            if camera.codec == Codec::Opus {
-                return Err(("codec", "opus is no codec of pictures".to_owned()));
-            }
-            if camera.simulcast == Some(true) && !has_simulcast(camera.codec) {
-                let rule = "the server takes its streams for SVC, so that nobody would see a picture";
-                return Err(("simulcast", format!("{} has no simulcast: {rule}", camera.codec)));
-            }
-        }
-        if self.screen.as_ref().is_some_and(|screen| screen.codec == Codec::Opus) {
-            return Err(("screen", "opus is no codec of pictures".to_owned()));
-        }
-        Ok(())
-    }
-
     /// Whoever is in a recording looks at the others in a grid.
     fn of_recording() -> Self {
         Self {
@@ -569,95 +452,4 @@ pub fn looks_like_a_file(name: &str) -> bool {
     Path::new(name)
         .extension()
         .is_some_and(|extension| extension == "yaml" || extension == "yml")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_template_reads_and_says_what_it_is() {
-        for (name, _) in Scenario::templates() {
-            let scenario = Scenario::load(name).expect(name);
-            assert_eq!(scenario.name, name);
-            assert!(!scenario.description.is_empty());
-            let again = serde_json::to_string(&scenario).expect("json");
-            assert_eq!(serde_json::from_str::<Scenario>(&again).expect("reads back"), scenario);
-        }
-    }
-
-    const GOOD: &str = "name: x\nduration: 10s\nparticipants:\n  - role: a\n    count: 2\n    microphone: {}\n";
-
-    #[test]
-    fn mistakes_are_told_with_their_line() {
-        for (text, line, word) in [
-            (GOOD.replace("count: 2", "count: 0"), 5, "count"),
-            (GOOD.replace("count: 2", "count: 2\n    colour: red"), 6, "colour"),
-            (GOOD.replace("10s", "soon"), 2, "soon"),
-            (GOOD.replace("10s", "10s\nramp: 1m"), 3, "ramp"),
-            (GOOD.replace("microphone: {}", "uplink: {loss: 130%}"), 6, "130%"),
-            (
-                GOOD.replace("microphone: {}", "camera: {clip: /no/such/clip.mp4}"),
-                6,
-                "clip.mp4",
-            ),
-            (GOOD.replace("microphone: {}", "camera: {codec: h266}"), 6, "h266"),
-            (
-                format!("{GOOD}  - role: b\n    count: 1\n    screen:\n      codec: opus\n"),
-                10,
-                "opus",
-            ),
-            (format!("{GOOD}  - count: 1\n    role: a\n"), 8, "already"),
-            (
-                format!("{GOOD}  - {{role: b, count: 1, camera: {{codec: vp9, simulcast: true}}}}\n"),
-                7,
-                "SVC",
-            ),
-            (format!("{GOOD}recording: rec_none\n"), 7, "rec_none"),
-            (format!("{GOOD}tokens: {{list: /no/such/list}}\n"), 7, "list"),
-        ] {
-            let error = Scenario::parse(&text, "test.yaml").expect_err(&text).to_string();
-            assert!(error.contains("test.yaml") && error.contains(word), "{error}");
-            assert!(error.contains(&format!("line {line}")), "line {line} of: {error}");
-        }
-        Scenario::parse(GOOD, "test.yaml").expect("good");
-    }
-
-    #[test]
-    fn what_is_changed_afterwards_is_checked_too() {
-        let mut scenario = Scenario::parse(GOOD, "test.yaml").expect("good");
-        scenario.rooms = Count::new(10_000).expect("a count");
-        scenario.participants[0].count = Count::new(3).expect("a count");
-        let error = scenario.checked().expect_err("too many").to_string();
-        assert!(error.contains("30000"), "{error}");
-    }
-
-    #[test]
-    fn a_recording_is_found_by_its_id() {
-        let recordings = tempfile::tempdir().expect("a folder");
-        std::fs::create_dir(recordings.path().join("rec_1")).expect("a folder");
-        let text = "name: x\nduration: 10s\nrecording: rec_1\n";
-        let scenario = Scenario::parse_beside(text, "test", Some(recordings.path())).expect("found");
-        assert_eq!(scenario.recording, Some(recordings.path().join("rec_1")));
-        assert!(
-            Scenario::parse(text, "test").is_err(),
-            "without the folder there is none"
-        );
-    }
-
-    #[test]
-    fn codecs_that_are_taken_for_svc_are_sent_in_one_layer() {
-        let layers = |codec: &str| {
-            let text = GOOD.replace("microphone: {}", &format!("camera: {{codec: {codec}}}"));
-            let scenario = Scenario::parse(&text, "test").expect(codec);
-            scenario.videos()[0].layers.len()
-        };
-        assert_eq!(["vp8", "h264", "vp9", "av1"].map(layers), [3, 3, 1, 1]);
-    }
-
-    #[test]
-    fn what_is_no_template_and_no_file_is_told_with_the_templates() {
-        let error = Scenario::load("no-such-thing").expect_err("nothing").to_string();
-        assert!(error.contains("meeting-6"), "{error}");
-    }
 }

@@ -1,6 +1,9 @@
 //! `GET /api/recordings/{id}/timeline`
 
 mod build;
+mod room;
+#[cfg(test)]
+mod tests;
 
 use axum::{Json, extract::State};
 use greffier_agent::view::RecordingView;

@@ -1,15 +1,13 @@
 //! One participant, playing its part: it joins, publishes, looks at the others, and does what the plan says.
 
+mod publish;
+mod watch;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use greffier_media::codec::{Dims, MediaKind};
-use libwebrtc::raw::RemoteTrackExt;
-use livekit::prelude::{
-    DataPacket, RemoteParticipant, RemoteTrack, RemoteTrackPublication, TrackKind, TrackPublication, TrackSource,
-};
-use livekit::track::TrackDimension;
+use livekit::prelude::{DataPacket, TrackSource};
 use livekit::{DisconnectReason, RoomEvent, SimulateScenario};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -17,26 +15,12 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::LoadError;
-use super::layout::Offer;
 use super::plan::{Action, Part};
 use super::scenario::Group;
-use super::seat::{Seat, Subscription};
-use super::stage::{Publication, Stage, now, source_name};
-use crate::synthetic::clip::VideoClip;
+use super::seat::Seat;
+use super::stage::{Stage, now, source_name};
 use crate::synthetic::impair::Link;
-use crate::synthetic::participant::{self, Feed, JoinOptions, Participant};
-use crate::synthetic::reception::{Judgement, Reception};
-use crate::synthetic::recorded::RecordedTrack;
-use crate::synthetic::{Sent, SyntheticError};
-
-/// A publication as those who receive it are to know it, but for whose it is.
-struct Sending {
-    source: TrackSource,
-    sent: Arc<Sent>,
-    layers: Vec<Dims>,
-    from: Instant,
-    person: Option<usize>,
-}
+use crate::synthetic::participant::{Feed, JoinOptions, Participant};
 
 /// Who was put out comes back after this long, so often at most.
 const COME_BACK_AFTER: Duration = Duration::from_secs(3);
@@ -296,127 +280,6 @@ impl Actor {
         })
     }
 
-    async fn publish(&self, participant: &mut Participant) -> Result<(), SyntheticError> {
-        let group = self.group();
-        if let Some(microphone) = &group.microphone {
-            let voice = self.stage.clips.voice(u32::try_from(self.index).unwrap_or(0)).await?;
-            let from = now();
-            let feed = participant.publish_voice(voice, from, microphone.dtx).await?;
-            feed.set_speaking(self.speaking);
-            self.publishes(
-                participant,
-                Sending {
-                    source: TrackSource::Microphone,
-                    sent: feed.sent,
-                    layers: Vec::new(),
-                    from,
-                    person: None,
-                },
-            );
-            if self.muted {
-                participant.set_muted(TrackSource::Microphone, true);
-            }
-        }
-        if group.camera.is_some() {
-            self.publish_camera(participant).await?;
-        }
-        if let Some(screen) = &group.screen {
-            let clip = self.stage.clips.video(&screen.video()).await?;
-            let (from, layers) = (now(), dims_of(&clip));
-            let feed = participant.publish_video(clip, from).await?;
-            self.publishes(
-                participant,
-                Sending {
-                    source: TrackSource::Screenshare,
-                    sent: feed.sent,
-                    layers,
-                    from,
-                    person: None,
-                },
-            );
-        }
-        for number in self.on_air.clone() {
-            self.publish_recorded(number, participant).await;
-        }
-        Ok(())
-    }
-
-    fn publishes(&self, participant: &Participant, sending: Sending) {
-        let publication = Publication {
-            identity: participant.identity().to_owned(),
-            source: source_name(sending.source),
-            sent: sending.sent,
-            layers: sending.layers,
-            from: sending.from,
-            until: None,
-            person: sending.person.map(|person| (person, self.meeting_begins())),
-        };
-        self.stage.publishes(self.part.room, publication);
-    }
-
-    fn meeting_begins(&self) -> Instant {
-        self.start.into_std() + self.part.meeting
-    }
-
-    fn recorded(&self, number: usize) -> Option<Arc<RecordedTrack>> {
-        let person = self.stage.meeting.as_ref()?.people.get(self.part.person?)?;
-        person.tracks.get(number).cloned()
-    }
-
-    async fn publish_recorded(&self, number: usize, participant: &mut Participant) {
-        let Some(track) = self.recorded(number) else { return };
-        let (from, layers) = (now(), vec![track.dims]);
-        match participant.publish_recorded(number, track, self.meeting_begins()).await {
-            Ok((source, feed)) => {
-                if self.silenced.contains(&number) {
-                    participant.set_recorded_muted(number, true);
-                }
-                self.publishes(
-                    participant,
-                    Sending {
-                        source,
-                        sent: feed.sent,
-                        layers,
-                        from,
-                        person: self.part.person,
-                    },
-                );
-            }
-            Err(error) => self.stage.error(error.word(), &error.to_string()),
-        }
-    }
-
-    async fn unpublish_recorded(&self, number: usize, participant: &mut Participant) {
-        if let Some(track) = self.recorded(number) {
-            let source = source_name(participant::source_of(&track));
-            self.stage
-                .unpublishes(self.part.room, participant.identity(), Some(source));
-        }
-        participant.unpublish_recorded(number).await;
-    }
-
-    async fn publish_camera(&self, participant: &mut Participant) -> Result<(), SyntheticError> {
-        let Some(camera) = &self.group().camera else {
-            return Ok(());
-        };
-        let clip = self.stage.clips.video(&camera.video()).await?;
-        // Not all on the same millisecond.
-        let apart = Duration::from_micros(self.part.seed % 33_000);
-        let (from, layers) = (now(), dims_of(&clip));
-        let feed = participant.publish_video(clip, from + apart).await?;
-        self.publishes(
-            participant,
-            Sending {
-                source: TrackSource::Camera,
-                sent: feed.sent,
-                layers,
-                from,
-                person: None,
-            },
-        );
-        Ok(())
-    }
-
     async fn chat(&self, here: &Present) {
         let packet = DataPacket {
             payload: format!("{{\"message\":\"Hello from {}\"}}", self.part.identity).into_bytes(),
@@ -453,147 +316,6 @@ impl Actor {
         }
     }
 
-    /// What happened in the room; the reason if it is over.
-    fn event(&self, event: RoomEvent, present: Option<&Present>) -> Option<DisconnectReason> {
-        match event {
-            RoomEvent::TrackSubscribed {
-                track,
-                publication,
-                participant,
-            } => {
-                self.subscribed(track, publication, &participant, present);
-            }
-            RoomEvent::TrackUnsubscribed { publication, .. } => self.unsubscribed(&publication.sid().to_string()),
-            RoomEvent::TrackMuted {
-                publication: TrackPublication::Remote(track),
-                ..
-            } => self.silenced(&track, true),
-            RoomEvent::TrackUnmuted {
-                publication: TrackPublication::Remote(track),
-                ..
-            } => self.silenced(&track, false),
-            RoomEvent::DataReceived { topic: Some(topic), .. } if topic == CHAT_TOPIC => {
-                self.stage.count("chat_received");
-            }
-            RoomEvent::TrackSubscriptionFailed { error, .. } => self.stage.error("subscription", &error.to_string()),
-            RoomEvent::Reconnecting => self.stage.count("reconnecting"),
-            RoomEvent::Reconnected => self.stage.count("reconnected"),
-            RoomEvent::Disconnected { reason } => return Some(reason),
-            _ => {}
-        }
-        None
-    }
-
-    fn subscribed(
-        &self,
-        track: RemoteTrack,
-        publication: RemoteTrackPublication,
-        participant: &RemoteParticipant,
-        present: Option<&Present>,
-    ) {
-        let kind = match track.kind() {
-            TrackKind::Audio => MediaKind::Audio,
-            TrackKind::Video => MediaKind::Video,
-        };
-        let below = track.rtc_track();
-        let judgement = Judgement {
-            clock: self.stage.clock,
-            freeze: self.stage.scenario.freeze.get(),
-        };
-        let (reception, sink) = Reception::new(
-            kind,
-            &below.codecs(),
-            &below.header_extensions(),
-            judgement,
-            present.and_then(|here| here.downlink.clone()),
-            Arc::clone(&self.stage.distributions),
-        );
-        below.set_rtp_sink(Some(sink));
-        let muted = publication.is_muted();
-        reception.set_muted(muted, now());
-        let who = participant.identity().to_string();
-        let source = source_name(publication.source());
-        let published = self.stage.published(self.part.room, &who, source);
-        let mut subscription = Subscription {
-            sid: publication.sid().to_string(),
-            source,
-            screen: publication.source() == TrackSource::Screenshare,
-            codec: publication.mime_type(),
-            published: None,
-            publisher: who,
-            kind,
-            publication,
-            track,
-            reception,
-            tile: None,
-            muted,
-            seen: crate::synthetic::reception::Counts::default(),
-            pictures: super::measure::Pictures::default(),
-        };
-        // Not there yet if its publisher has not heard of it itself; the next look finds it.
-        if let Some(published) = published.filter(|published| published.until.is_none()) {
-            subscription.attach(published, false);
-        }
-        // A track that comes back under the same id ends the one that was.
-        self.unsubscribed(&subscription.sid);
-        if let Some(seat) = self.stage.seats.lock().get_mut(&self.index) {
-            seat.had.insert((subscription.publisher.clone(), source), now());
-            seat.tracks.push(subscription);
-        }
-        if kind == MediaKind::Video {
-            self.arrange();
-        }
-    }
-
-    fn unsubscribed(&self, sid: &str) {
-        self.stage.close_track(self.index, sid, now());
-    }
-
-    fn silenced(&self, track: &RemoteTrackPublication, muted: bool) {
-        let sid = track.sid().to_string();
-        if let Some(seat) = self.stage.seats.lock().get_mut(&self.index) {
-            for subscription in seat.tracks.iter_mut().filter(|subscription| subscription.sid == sid) {
-                subscription.muted = muted;
-                subscription.reception.set_muted(muted || subscription.hidden(), now());
-            }
-        }
-    }
-
-    /// Asks for each picture at the size at which it is shown, and for none that is out of sight.
-    fn arrange(&self) {
-        let mut changed: Vec<(RemoteTrackPublication, Option<Dims>)> = Vec::new();
-        let focus = self
-            .focus
-            .as_ref()
-            .map(|planned| self.stage.name_of(self.part.room, planned));
-        if let Some(seat) = self.stage.seats.lock().get_mut(&self.index) {
-            let videos: Vec<&mut Subscription> = seat
-                .tracks
-                .iter_mut()
-                .filter(|track| track.kind == MediaKind::Video)
-                .collect();
-            let offer = |track: &&mut Subscription| Offer {
-                screen: track.screen,
-                focused: focus.as_ref() == Some(&track.publisher),
-            };
-            let offers: Vec<Offer> = videos.iter().map(offer).collect();
-            let tiles = self.group().layout.tiles(&offers);
-            for (video, tile) in videos.into_iter().zip(tiles) {
-                if video.tile != tile || video.pictures.watched == 0.0 {
-                    video.tile = tile;
-                    video.reception.set_muted(video.muted || tile.is_none(), now());
-                    changed.push((video.publication.clone(), tile));
-                }
-            }
-        }
-        for (publication, tile) in changed {
-            publication.set_enabled(tile.is_some());
-            if let Some(tile) = tile {
-                publication.update_video_dimensions(TrackDimension(tile.width, tile.height));
-            }
-        }
-    }
-
     async fn round_trip(&self, present: Option<&Present>) {
         let Some(here) = present else { return };
         let Ok(stats) = here.participant.room().get_stats().await else {
@@ -611,16 +333,5 @@ impl Actor {
                 }
             }
         }
-    }
-}
-
-/// The sizes of a clip's layers, from the largest down.
-fn dims_of(clip: &VideoClip) -> Vec<Dims> {
-    clip.layers.iter().map(|layer| layer.spec.dims).collect()
-}
-
-impl Subscription {
-    fn hidden(&self) -> bool {
-        self.kind == MediaKind::Video && self.tile.is_none()
     }
 }
