@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::must_administer;
 use crate::{
     Principal,
-    extract::{Page, PageQuery, Params},
+    extract::{Page, PageQuery, Params, given},
     problem::ApiResult,
     services::App,
 };
@@ -49,6 +49,7 @@ pub(super) struct JobView {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Filter {
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<JobStateName>)]
     state: Option<JobStateName>,
 }

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     Principal,
     access::{Operation, Visible},
-    extract::Params,
+    extract::{Params, given},
     problem::{ApiError, ApiResult},
     services::App,
     v1::recordings::arrival,
@@ -22,9 +22,11 @@ const MOST_DAYS: i32 = 731;
 #[into_params(parameter_in = Query)]
 pub(super) struct Days {
     /// The first day, in UTC; thirty days ago, if it is left out.
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<String>, format = Date, example = "2026-01-01")]
     from: Option<String>,
     /// The last day, in UTC; today, if it is left out.
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<String>, format = Date, example = "2026-01-31")]
     to: Option<String>,
 }

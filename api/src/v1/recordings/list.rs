@@ -16,7 +16,7 @@ use super::schema::{RecordingSchema, RecordingStateName};
 use crate::{
     Principal,
     access::{Operation, Visible},
-    extract::{Page, PageQuery, Params},
+    extract::{Page, PageQuery, Params, given},
     problem::{ApiError, ApiResult},
     services::App,
 };
@@ -25,8 +25,10 @@ use crate::{
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Filter {
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<String>)]
     room: Option<RoomName>,
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<String>)]
     name: Option<RecordingName>,
     /// In any of these.
@@ -34,9 +36,11 @@ pub(super) struct Filter {
     #[param(value_type = Vec<RecordingStateName>)]
     state: Vec<RecordingStateName>,
     /// Made at this time or later.
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
     /// Made before this time.
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// With all of these labels: `team:blue`.

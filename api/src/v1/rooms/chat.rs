@@ -14,7 +14,7 @@ use super::{find, identity_in, live_call_of};
 use crate::{
     Principal,
     access::{Operation, Target},
-    extract::{Body, Id, Page, Params},
+    extract::{Body, Id, Page, Params, given},
     meetings::presence,
     problem::ApiResult,
     services::App,
@@ -24,6 +24,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(super) struct OfCall {
     /// Which of the room's calls; the last, if it is left out.
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<String>)]
     call: Option<CallId>,
 }

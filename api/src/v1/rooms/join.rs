@@ -24,21 +24,23 @@ use crate::{
 /// What somebody says who wants to come in.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[garde(allow_unvalidated)]
 #[schema(example = json!({"name": "Bob", "invitation": "6tHPq0cU1n3cYJ6r0l2mZ8x4vK5bW7dQ9sT1aE3gI0o"}))]
 pub(super) struct JoinRoom {
     /// What a guest wants to be called.
     #[serde(default)]
     #[schema(max_length = 200, example = "Bob")]
+    #[garde(length(chars, max = 200))]
     name: Option<String>,
     /// The token of an invitation, for those the room does not belong to.
     #[serde(default)]
     #[schema(max_length = 200)]
+    #[garde(length(chars, max = 200))]
     invitation: Option<String>,
     /// What a guest was given as `guest` when they came first: who shows it is the same guest, and uses the invitation no
     /// second time. Browsers keep it in a cookie.
     #[serde(default)]
     #[schema(max_length = 200)]
+    #[garde(length(chars, max = 200))]
     guest: Option<String>,
 }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Principal,
     access::{Operation, Relation, Visible},
-    extract::{Page, PageQuery, Params},
+    extract::{Page, PageQuery, Params, given},
     problem::{ApiError, ApiResult},
     services::App,
     v1::{
@@ -44,20 +44,26 @@ enum RoomStateName {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Filter {
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<RoomStateName>, inline)]
     state: Option<RoomStateName>,
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<CallTypeName>)]
     call_type: Option<CallTypeName>,
     /// The id of whoever owns them.
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<String>)]
     owner: Option<UserId>,
     /// The id of somebody they belong to.
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<String>)]
     member: Option<UserId>,
     /// The first day, in UTC, that they are planned for, or else were made on.
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<String>, format = Date, example = "2026-01-01")]
     from: Option<String>,
     /// The last such day.
+    #[serde(default, deserialize_with = "given")]
     #[param(value_type = Option<String>, format = Date, example = "2026-01-31")]
     to: Option<String>,
 }
