@@ -7,6 +7,7 @@ import { Volume2, WifiOff } from "lucide-react";
 import type { Admission, MemberRole } from "../api/contract.ts";
 import { useServerEvents } from "../api/events.ts";
 import { useRoom } from "../api/queries.ts";
+import { InviteButton } from "../rooms/invitations.tsx";
 import { Button } from "../ui/controls.tsx";
 import { useToasts } from "../ui/surfaces.tsx";
 import { blurAvailable, setBlur } from "./blur.ts";
@@ -83,6 +84,7 @@ function Inside({ room, meeting: entered, admission, choices, change, guest, emb
   const role = guest ? entered.role : now ?? entered.role;
   const meeting = useMemo(() => ({ ...entered, role }), [entered, role]);
   const moderator = meeting.role === "owner" || meeting.role === "moderator";
+  const invites = moderator && !guest;
   const chat = useMeetingChat(room, admission.room, panel === "chat");
   const waiting = useWaitingPeople(admission.room, moderator);
   const { reactions, react } = useReactions();
@@ -102,13 +104,13 @@ function Inside({ room, meeting: entered, admission, choices, change, guest, emb
       </header>
       <div className="room-middle">
         <main className="room-stage" id="content">
-          <Stage view={view} pinned={pinned} onPin={setPinned} />
+          <Stage view={view} pinned={pinned} onPin={setPinned} invite={invites && <InviteButton room={admission.room} />} />
           <ReactionLayer reactions={reactions} />
           <ConnectionBanner state={connection} />
           <StartAudio room={room} />
         </main>
         {panel === "chat" && <ChatPanel chat={chat} onClose={() => setPanel(undefined)} />}
-        {panel === "people" && <PeoplePanel room={admission.room} moderator={moderator} invites={moderator && !guest} waiting={waiting} pinned={pinned} onPin={setPinned} onClose={() => setPanel(undefined)} />}
+        {panel === "people" && <PeoplePanel room={admission.room} moderator={moderator} invites={invites} waiting={waiting} pinned={pinned} onPin={setPinned} onClose={() => setPanel(undefined)} />}
       </div>
       <ControlBar
         room={room}

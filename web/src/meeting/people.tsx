@@ -3,15 +3,15 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useParticipantAttributes, useParticipants } from "@livekit/components-react";
 import type { Participant } from "livekit-client";
 import { useTranslation } from "react-i18next";
-import { Check, Ellipsis, Hand, Link as LinkIcon, Lock, LockOpen, MicOff, Pin, UserMinus, UserRoundCheck, UserRoundX, X } from "lucide-react";
+import { Check, Ellipsis, Hand, Lock, LockOpen, MicOff, Pin, UserMinus, UserRoundCheck, UserRoundX, X } from "lucide-react";
 
 import { client } from "../api/client.ts";
 import type { Page, WaitingPerson } from "../api/contract.ts";
 import { paths } from "../api/paths.ts";
 import { useRoom } from "../api/queries.ts";
 import { Button, IconButton } from "../ui/controls.tsx";
-import { Avatar, Dialog, Menu, MenuItem, useToasts } from "../ui/surfaces.tsx";
-import { Invitations } from "../rooms/invitations.tsx";
+import { Avatar, Menu, MenuItem, useToasts } from "../ui/surfaces.tsx";
+import { InviteButton } from "../rooms/invitations.tsx";
 import { Removed } from "../rooms/removed.tsx";
 import { PanelHead } from "./chat.tsx";
 import { HAND } from "./signals.ts";
@@ -69,14 +69,12 @@ function ModeratorTools({ room, invites }: { room: string; invites: boolean }) {
   const { t } = useTranslation();
   const { data } = useRoom(room);
   const act = useAct(room);
-  const [inviting, setInviting] = useState(false);
   const locked = data?.options.locked ?? false;
   return (
     <div className="panel-tools">
-      {invites && <Button size="small" onClick={() => setInviting(true)}><LinkIcon size={16} />{t("room.invite_link")}</Button>}
+      {invites && <InviteButton room={room} />}
       <Button size="small" onClick={() => act.mutate(paths.inRoom(room, locked ? "unlock" : "lock"))}>{locked ? <LockOpen size={16} /> : <Lock size={16} />}{locked ? t("room.unlock") : t("room.lock")}</Button>
       <Button size="small" onClick={() => act.mutate(paths.inRoom(room, "lower-hands"))}><Hand size={16} />{t("room.lower_all")}</Button>
-      {inviting && <Dialog title={t("invitations.title")} onClose={() => setInviting(false)}><Invitations room={room} /></Dialog>}
     </div>
   );
 }

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 import {
   isTrackReference, ParticipantContext, useConnectionQualityIndicator, useIsMuted, useIsSpeaking, usePagination, useParticipantAttributes, useTracks, VideoTrack,
   type TrackReferenceOrPlaceholder,
@@ -21,7 +21,8 @@ export const tileId = (track: TrackReferenceOrPlaceholder): string => `${track.p
 const NARROW = 700;
 const PER_PAGE = { wide: 16, narrow: 6 };
 
-export function Stage({ view, pinned, onPin }: { view: View; pinned: string | undefined; onPin: (id: string | undefined) => void }) {
+/** `invite` is offered to whoever is alone. */
+export function Stage({ view, pinned, onPin, invite }: { view: View; pinned: string | undefined; onPin: (id: string | undefined) => void; invite?: ReactNode }) {
   const { t } = useTranslation();
   const [ref, size] = useSize<HTMLDivElement>();
   const tracks = useTracks([{ source: Track.Source.ScreenShare, withPlaceholder: false }, { source: Track.Source.Camera, withPlaceholder: true }], { onlySubscribed: false });
@@ -41,7 +42,7 @@ export function Stage({ view, pinned, onPin }: { view: View; pinned: string | un
         const rect = places.get(id);
         return rect && <Tile key={id} track={track} rect={rect} large={id === focus} pinned={id === pinned} onPin={() => onPin(id === pinned ? undefined : id)} />;
       })}
-      {alone && <p className="stage-alone">{t("room.alone")}</p>}
+      {alone && <div className="stage-alone"><p>{t("room.alone")}</p>{invite}</div>}
       {totalPageCount > 1 && (
         <nav className="stage-pages" aria-label={t("room.pages")}>
           <IconButton label={t("room.page_before")} size="small" disabled={currentPage === 1} onClick={prevPage}><ChevronLeft size={18} /></IconButton>

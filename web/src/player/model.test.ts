@@ -85,15 +85,23 @@ describe("moments", () => {
 });
 
 describe("positions", () => {
+  it("begins with the first thing there is to see or hear", () => {
+    const [one] = timeline.media;
+    const late = (offset_ms: number, first_ms: number) => ({ duration_ms: 60_000, media: [{ ...one!, offset_ms, first_ms }, { ...one!, offset_ms, first_ms: first_ms + 900 }] });
+    expect(startFrom(null, late(0, 740))).toBe(740);
+    expect(startFrom(null, late(30_000, 0))).toBe(0);
+    expect(startFrom("3", late(0, 740))).toBe(3_000);
+  });
   it("goes over pauses", () => {
     expect(skipPause(timeline.pauses, 51_000)).toBe(52_000);
     expect(skipPause(timeline.pauses, 52_000)).toBe(52_000);
     expect(skipPause(timeline.pauses, 49_999)).toBe(49_999);
   });
   it("reads a link's moment, whatever is in it", () => {
-    expect(startFrom("12", 60_000)).toBe(12_000);
-    expect(startFrom("12.5", 60_000)).toBe(12_500);
-    expect(startFrom("9999", 60_000)).toBe(59_000);
-    for (const bad of [null, "", "-4", "abc", "Infinity", "NaN"]) expect(startFrom(bad, 60_000)).toBe(0);
+    const minute = { duration_ms: 60_000, media: [] };
+    expect(startFrom("12", minute)).toBe(12_000);
+    expect(startFrom("12.5", minute)).toBe(12_500);
+    expect(startFrom("9999", minute)).toBe(59_000);
+    for (const bad of [null, "", "-4", "abc", "Infinity", "NaN"]) expect(startFrom(bad, minute)).toBe(0);
   });
 });

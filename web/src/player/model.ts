@@ -132,9 +132,13 @@ export function searchMoments(moments: readonly Moment[], query: string): Moment
   });
 }
 
-/** `?t=` of a link, in seconds, as a position within the recording. */
-export function startFrom(t: string | null, durationMs: number): number {
+/** A recording begins when its recorder is there; what others send comes a little later. */
+const NOTHING_YET_MS = 5_000;
+
+/** `?t=` of a link, in seconds, as a position within the recording; without it, the first thing there is to see or hear. */
+export function startFrom(t: string | null, timeline: Pick<Timeline, "duration_ms" | "media">): number {
   const seconds = Number(t ?? 0);
-  if (!Number.isFinite(seconds) || seconds <= 0) return 0;
-  return Math.min(seconds * 1000, Math.max(0, durationMs - 1000));
+  if (Number.isFinite(seconds) && seconds > 0) return Math.min(seconds * 1000, Math.max(0, timeline.duration_ms - 1000));
+  const first = Math.min(...timeline.media.map((media) => media.offset_ms + (media.first_ms ?? 0)));
+  return first <= NOTHING_YET_MS ? first : 0;
 }

@@ -74,7 +74,7 @@ export default function PlayerPage() {
           ? <Empty title={t("player.nothing")}>{t("player.nothing_text")}</Empty>
           : <Empty icon={<span className="spinner big" />} title={t("player.preparing")}>{t("player.preparing_text")}</Empty>
       )}
-      {ready && timeline.data && <Player key={id} timeline={timeline.data} startAt={startFrom(params.get("t"), timeline.data.duration_ms)} />}
+      {ready && timeline.data && <Player key={id} timeline={timeline.data} startAt={startFrom(params.get("t"), timeline.data)} />}
       {sealed && <Downloads recording={recording.data} media={timeline.data?.media ?? []} renders={may.render} />}
     </>
   );

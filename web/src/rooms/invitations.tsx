@@ -9,10 +9,22 @@ import { paths } from "../api/paths.ts";
 import { formatRelative } from "../i18n/format.ts";
 import { Button, IconButton, SelectField, TextField } from "../ui/controls.tsx";
 import { useFaults } from "../ui/form.tsx";
-import { Confirm, Fault, Notice, Placeholder, useCopy, useToasts } from "../ui/surfaces.tsx";
+import { Confirm, Dialog, Fault, Notice, Placeholder, useCopy, useToasts } from "../ui/surfaces.tsx";
 
 /** Hours a link is good for; 0: as long as the meeting is there. */
 const LIFETIMES = [1, 24, 168, 720, 0] as const;
+
+/** Opens the links into a meeting. */
+export function InviteButton({ room }: { room: string }) {
+  const { t } = useTranslation();
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <Button size="small" onClick={() => setOpen(true)}><LinkIcon size={16} />{t("room.invite_link")}</Button>
+      {open && <Dialog title={t("invitations.title")} onClose={() => setOpen(false)}><Invitations room={room} /></Dialog>}
+    </>
+  );
+}
 
 /** Links into a meeting: made, shown once, listed, taken back. */
 export function Invitations({ room }: { room: string }) {
