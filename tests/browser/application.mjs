@@ -183,6 +183,7 @@ async function story() {
   await host.getByRole("option", { name: COLLEAGUE.name }).click();
   await host.getByText("Options", { exact: true }).click();
   await host.getByLabel("Waiting room").check({ force: true });
+  await host.getByLabel("Recording").selectOption({ label: "When somebody starts it" });
   await host.getByRole("button", { name: "Start now" }).click();
   await host.getByRole("button", { name: "Join now" }).waitFor();
   await shot("host", "prejoin");

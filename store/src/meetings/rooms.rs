@@ -39,14 +39,14 @@ pub enum CallType {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordingRule {
+    /// As the server's own rules say of its name; where they say nothing, when a moderator says so.
+    #[default]
+    Rules,
     /// As soon as somebody is there.
     Auto,
     /// When a moderator says so.
-    #[default]
     Manual,
     Never,
-    /// As the server's own rules say of its name.
-    Rules,
 }
 
 /// What somebody is to a room. The earlier, the more they may do.

@@ -2115,7 +2115,7 @@ export interface components {
          *       "moderators": [],
          *       "name": "team-monday",
          *       "options": {
-         *         "recording": "manual",
+         *         "recording": "auto",
          *         "waiting_room": true
          *       },
          *       "participants": [
@@ -3339,11 +3339,11 @@ export interface components {
             rule?: string | null;
         };
         /**
-         * @description Whether a room is recorded: as soon as somebody is there, when a moderator says so, never, or as the rules in the server's
-         *     configuration say of its name.
+         * @description Whether a room is recorded: as the rules in the server's configuration say of its name, as soon as somebody is there, when a
+         *     moderator says so, or never.
          * @enum {string}
          */
-        RecordingRule: "auto" | "manual" | "never" | "rules";
+        RecordingRule: "rules" | "auto" | "manual" | "never";
         /**
          * @description Where a recording stands.
          * @enum {string}
@@ -3534,7 +3534,7 @@ export interface components {
          *         "listeners_only": false,
          *         "locked": false,
          *         "max_participants": null,
-         *         "recording": "manual",
+         *         "recording": "rules",
          *         "waiting_room": false
          *       },
          *       "owner": {

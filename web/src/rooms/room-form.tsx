@@ -38,7 +38,7 @@ export function RoomForm({ room, scheduled, error, busy, action, onSubmit, onCan
   const usual = useConfig()?.features["waiting_room"] ?? false;
   const [callType, setCallType] = useState<CallType>(room?.call_type ?? "video");
   const [people, setPeople] = useState<Chosen[]>([]);
-  const [recording, setRecording] = useState<RecordingRule>(room?.options.recording ?? "manual");
+  const [recording, setRecording] = useState<RecordingRule>(room?.options.recording ?? "rules");
   const [waiting, setWaiting] = useState(room ? room.options.waiting_room ?? false : undefined);
   const [planned, setPlanned] = useState(scheduled);
   const [past, setPast] = useState(false);
@@ -74,7 +74,7 @@ export function RoomForm({ room, scheduled, error, busy, action, onSubmit, onCan
       <Switch label={t("meeting.waiting_room")} hint={t("meeting.waiting_room_hint")} checked={waiting ?? usual} onChange={(event) => setWaiting(event.target.checked)} />
       <Switch name="listeners" label={t("meeting.listeners_only")} hint={t("meeting.listeners_only_hint")} defaultChecked={room?.options.listeners_only ?? false} />
       <SelectField label={t("meeting.recording")} value={recording} onChange={(event) => setRecording(event.target.value as RecordingRule)}>
-        {(["manual", "auto", "never", "rules"] as const).map((rule) => <option key={rule} value={rule}>{t(`meeting.recording_${rule}`)}</option>)}
+        {(["rules", "auto", "manual", "never"] as const).map((rule) => <option key={rule} value={rule}>{t(`meeting.recording_${rule}`)}</option>)}
       </SelectField>
       <TextField label={t("meeting.max")} name="max" type="number" min={1} placeholder="100" defaultValue={room?.options.max_participants ?? ""} fault={faults.at("/options/max_participants")} />
     </div>

@@ -38,7 +38,7 @@ use crate::{
 #[schema(example = json!({
     "name": "team-monday", "title": "Team on Monday", "call_type": "video", "participants": ["bea@example.org"],
     "moderators": [], "speakers": [], "scheduled_for": "2027-01-31T09:00:00Z", "duration_minutes": 30,
-    "options": {"waiting_room": true, "recording": "manual"},
+    "options": {"waiting_room": true, "recording": "auto"},
 }))]
 pub(super) struct CreateRoom {
     /// As the `LiveKit` server will know it; made up if it is left out. No two rooms ever have the same.

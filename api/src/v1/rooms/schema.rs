@@ -49,16 +49,16 @@ impl From<CallType> for CallTypeName {
     }
 }
 
-/// Whether a room is recorded: as soon as somebody is there, when a moderator says so, never, or as the rules in the server's
-/// configuration say of its name.
+/// Whether a room is recorded: as the rules in the server's configuration say of its name, as soon as somebody is there, when a
+/// moderator says so, or never.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = RecordingRule)]
 pub(crate) enum RecordingRuleName {
+    Rules,
     Auto,
     Manual,
     Never,
-    Rules,
 }
 
 /// Where a room stands: somebody is in it, nobody is, or it has ended for good.
@@ -104,7 +104,7 @@ pub(crate) struct RoomOptionsView {
     #[schema(example = false)]
     pub waiting_room: Option<bool>,
     #[serde(default)]
-    #[schema(example = "manual")]
+    #[schema(example = "rules")]
     pub recording: Option<RecordingRuleName>,
     /// At a time; without it, as many as the server takes.
     #[serde(default)]
@@ -244,7 +244,7 @@ pub(crate) struct LiveCallView {
         {"identity": "usr_01J8Z6J9W2T4X5Y6Z7A8B9C0D1", "name": "Ana", "joined_at": "2026-01-31T09:00:03Z"},
     ],
     "participants_now_from": "livekit", "participants_before": [], "members": [],
-    "options": {"waiting_room": false, "recording": "manual", "max_participants": null, "listeners_only": false, "locked": false},
+    "options": {"waiting_room": false, "recording": "rules", "max_participants": null, "listeners_only": false, "locked": false},
     "created_at": "2026-01-30T16:20:00Z",
     "call": {"id": "call_01J8Z6J9W2T4X5Y6Z7A8B9C0D1", "started_at": "2026-01-31T09:00:02Z"},
 }))]
