@@ -22,6 +22,7 @@ pub(super) struct Seat {
     pub called: Instant,
     /// Since when it is in the room.
     pub here: Option<Instant>,
+    pub subscribes: bool,
     /// Whose tracks it was given last when.
     pub had: HashMap<(String, &'static str), Instant>,
     pub heard: bool,

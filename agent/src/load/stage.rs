@@ -228,7 +228,9 @@ impl Stage {
 
     /// What others sent while somebody was there, and that was never given to them.
     fn note_missing(&self, seat: &Seat, now: Instant) {
-        let Some(here) = seat.here else { return };
+        let Some(here) = seat.here.filter(|_| seat.subscribes) else {
+            return;
+        };
         let published = self.published.lock();
         let of_room = published.get(&seat.room).map_or(&[][..], Vec::as_slice);
         let missed: Vec<String> = of_room

@@ -244,7 +244,7 @@ impl Actor {
         let options = JoinOptions {
             url: self.stage.url.clone(),
             token,
-            subscribe: true,
+            subscribe: group.subscribe,
         };
         self.stage.seats.lock().insert(
             self.index,
@@ -253,6 +253,7 @@ impl Actor {
                 identity: self.part.identity.clone(),
                 called,
                 here: None,
+                subscribes: group.subscribe,
                 had: HashMap::new(),
                 heard: false,
                 saw: false,

@@ -71,6 +71,9 @@ pub struct Group {
     pub microphone: Option<Microphone>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub screen: Option<Screen>,
+    /// Whether they subscribe to what the others publish. Those who do not are sources alone, such as cameras in a hall.
+    #[serde(default = "yes")]
+    pub subscribe: bool,
     /// What their windows show of the others, which is what they ask the server for.
     #[serde(default)]
     pub layout: Layout,
@@ -399,6 +402,7 @@ impl Group {
             camera: None,
             microphone: None,
             screen: None,
+            subscribe: true,
             layout: Layout::default(),
             chat_per_minute: PerMinute::default(),
             churn: Churn::default(),

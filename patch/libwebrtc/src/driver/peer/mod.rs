@@ -33,7 +33,7 @@ use crate::peer_connection_factory::IceTransportsType;
 use crate::session_description::SessionDescription;
 
 /// Batches read from one socket before others get their turn.
-const BATCHES: usize = 16;
+const BATCHES: usize = 64;
 /// A TCP connection that failed is tried again no sooner.
 const TCP_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// While a connection takes longer than this to be set up, it no longer keeps its thread from coalescing.
