@@ -361,8 +361,7 @@ async function embed() {
     return heard.filter(([, data]) => data?.source === "greffier");
   };
   try {
-    mock.state.signedIn = false;
-    mock.state.embedOrigins = [origin];
+    Object.assign(mock.state, { signedIn: false, recording: null, embedOrigins: [origin] });
     assert.deepEqual(await attend(), [
       [mock.url, { source: "greffier", room: "cafe", type: "joined", identity: "app-user" }],
       [mock.url, { source: "greffier", room: "cafe", type: "left", reason: "left" }],
