@@ -332,6 +332,25 @@ impl Engine {
         self.events.push(Event::Signaling(SignalingState::Closed));
         self.events.push(Event::Connection(PeerConnectionState::Closed));
     }
+
+    /// Lets go of what a closed connection had, once all it had to say is sent and told: hundreds of KiB, which would stay for as
+    /// long as anybody has a handle to it. The SDK always does, if somebody else was still in the room.
+    pub fn let_go(&mut self, now: Instant) {
+        if !self.is_closed() {
+            return;
+        }
+        match RTCPeerConnectionBuilder::new().build(now) {
+            Ok(unused) => self.rtc = unused,
+            Err(error) => log::debug!("a closed connection is kept whole: {error}"),
+        }
+        self.rtp.lock().let_go();
+        self.transceivers = Vec::new();
+        self.channels = HashMap::new();
+        self.senders = HashMap::new();
+        self.candidates = Vec::new();
+        self.negotiated_video = Vec::new();
+        (self.local, self.remote) = (None, None);
+    }
 }
 
 #[cfg(test)]

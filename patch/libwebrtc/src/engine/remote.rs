@@ -119,8 +119,10 @@ impl RemoteTrack {
         }
         if self.has_ended() {
             sink.ended();
+            *outlet = Outlet::Detached;
+        } else {
+            *outlet = Outlet::Attached(sink);
         }
-        *outlet = Outlet::Attached(sink);
     }
 
     pub fn deliver(&self, packet: RtpPacket) {
@@ -153,8 +155,11 @@ impl RemoteTrack {
         if self.ended.swap(true, Ordering::AcqRel) {
             return;
         }
-        if let Outlet::Attached(sink) = &mut *self.outlet.lock() {
+        let mut outlet = self.outlet.lock();
+        if let Outlet::Attached(sink) = &mut *outlet {
             sink.ended();
+            // Nothing comes any more, but the SDK may keep the track for as long as the process lives.
+            *outlet = Outlet::Detached;
         }
     }
 
@@ -180,5 +185,34 @@ fn hand_over(sink: &mut dyn RtpSink, delivery: Delivery) {
     match delivery {
         Delivery::Packet(packet) => sink.packet(packet),
         Delivery::Report(report) => sink.sender_report(report),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Sink(Arc<AtomicU64>);
+
+    impl RtpSink for Sink {
+        fn packet(&mut self, _: RtpPacket) {}
+
+        fn sender_report(&mut self, _: SenderReport) {}
+
+        fn ended(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_track_that_has_ended_says_so_once_and_lets_its_sink_go() {
+        let track = RemoteTrack::detached("TR_a", true);
+        let ended = Arc::new(AtomicU64::new(0));
+        track.set_sink(Some(Box::new(Sink(Arc::clone(&ended)))));
+        track.end();
+        track.end();
+        assert_eq!((ended.load(Ordering::Relaxed), Arc::strong_count(&ended)), (1, 1));
+        track.set_sink(Some(Box::new(Sink(Arc::clone(&ended)))));
+        assert_eq!((ended.load(Ordering::Relaxed), Arc::strong_count(&ended)), (2, 1));
     }
 }

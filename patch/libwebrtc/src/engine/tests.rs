@@ -937,3 +937,28 @@ fn a_silent_network_is_noticed() {
     assert!(states.contains(&PeerConnectionState::Disconnected), "{states:?}");
     assert_eq!(states.last(), Some(&PeerConnectionState::Failed), "{states:?}");
 }
+
+#[test]
+fn a_closed_connection_keeps_nothing_whoever_keeps_it() {
+    let mut network = Network::connected();
+    let rtp = network.a.engine(|a, _| Arc::downgrade(&a.rtp));
+    assert!(rtp.strong_count() > 1, "the core's interceptor has it too");
+    network.a.engine(|a, now| {
+        a.let_go(now);
+        assert!(!a.channels.is_empty(), "what is open is kept");
+        a.close();
+    });
+    network.run(Duration::from_millis(100));
+    network.a.engine(Engine::let_go);
+    assert_eq!(rtp.strong_count(), 1, "the core is gone");
+    network.a.engine(|a, now| {
+        assert!(a.is_closed() && a.transceivers().is_empty() && a.create_offer(false).is_err());
+        assert!(a.poll_transmit().is_none() && a.poll_timeout().is_none());
+        a.stats(now);
+    });
+    let last = network.a.events.iter().rev().find_map(|event| match event {
+        Event::Connection(state) => Some(*state),
+        _ => None,
+    });
+    assert_eq!(last, Some(PeerConnectionState::Closed));
+}

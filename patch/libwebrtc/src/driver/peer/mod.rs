@@ -213,6 +213,7 @@ impl Peer {
     pub fn close(&self) {
         self.act(|inner, _| inner.engine.close());
         self.release();
+        self.inner.lock().engine.let_go(now());
     }
 
     /// Ends the connection after a fault: nothing of its engine can be trusted.

@@ -166,6 +166,15 @@ impl RtpState {
         self.deliveries.push(Delivery::Ended(Arc::clone(track)));
     }
 
+    /// Forgets everything but what is to be told yet.
+    pub fn let_go(&mut self) {
+        self.inbound = HashMap::new();
+        self.repairs = HashMap::new();
+        self.outbound = HashMap::new();
+        self.announced = HashMap::new();
+        self.early = VecDeque::new();
+    }
+
     fn forget_streams(&mut self, gone: impl Fn(u32, &InboundStream) -> bool) {
         self.inbound.retain(|ssrc, stream| !gone(*ssrc, stream));
         self.repairs.retain(|_, repair| self.inbound.contains_key(&repair.ssrc));
