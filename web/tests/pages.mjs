@@ -66,7 +66,7 @@ const PAGES = [
   { name: "room", path: "/r/cafe", livekit: true, act: inRoom },
   { name: "room-chat", path: "/r/point-equipe", livekit: true, act: async (page) => { await inRoom(page); await page.keyboard.press("c"); await page.locator(".chat-form textarea").fill("Bonjour, voici https://example.org/notes."); await page.keyboard.press("Enter"); await page.locator(".chat-line").waitFor(); } },
   { name: "room-people", path: "/r/cafe", livekit: true, act: async (page) => { await inRoom(page); await page.keyboard.press("h"); await page.keyboard.press("p"); await page.locator(".person").first().waitFor(); } },
-  { name: "room-invite", path: "/r/cafe", livekit: true, act: async (page) => { await inRoom(page); await page.keyboard.press("p"); await page.getByRole("button", { name: /^(Invite…|Inviter…)$/ }).click(); await page.locator("dialog .list").waitFor(); } },
+  { name: "room-invite", path: "/r/cafe", livekit: true, act: async (page) => { await inRoom(page); await page.keyboard.press("p"); await page.getByRole("button", { name: /^(Invite…|Inviter…)$/ }).last().click(); await page.locator("dialog .list").waitFor(); } },
   { name: "after", path: "/r/cafe", livekit: true, act: async (page) => { await inRoom(page); await page.getByRole("button", { name: /^(Leave|Quitter)$/ }).click(); await page.getByRole("menuitem").first().click(); await page.locator(".after-icon").waitFor(); } },
   { name: "embed", path: "/embed/cafe", signedIn: false },
   { name: "not-found", path: "/nowhere" },

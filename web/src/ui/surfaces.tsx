@@ -77,9 +77,18 @@ export function Menu({ button, up, start, children }: { button: (properties: { o
   return (
     <div className="menu-anchor" ref={anchor}>
       {button({ onClick: () => setOpen((was) => !was), "aria-expanded": open, "aria-haspopup": "menu" })}
-      {open && <div role="menu" className={["menu", up && "up", start && "start"].filter(Boolean).join(" ")}>{children(close)}</div>}
+      {open && <div role="menu" ref={intoView} className={["menu", up && "up", start && "start"].filter(Boolean).join(" ")}>{children(close)}</div>}
     </div>
   );
+}
+
+/** On a phone what opens beside its button may not fit: it is moved until it does. */
+function intoView(menu: HTMLElement | null): void {
+  if (!menu) return;
+  const margin = 8;
+  const { left, right } = menu.getBoundingClientRect();
+  const shift = Math.max(margin - left, 0) - Math.max(right - (document.documentElement.clientWidth - margin), 0);
+  if (shift !== 0) menu.style.translate = `${shift}px`;
 }
 
 export function MenuItem({ icon, danger, disabled, checked, onSelect, children }: { icon?: ReactNode; danger?: boolean; disabled?: boolean; checked?: boolean; onSelect: () => void; children: ReactNode }) {
