@@ -182,6 +182,9 @@ async fn connect_sqlite(path: PathBuf, connections: u32, access: Access) -> Resu
             let options = SqliteConnectOptions::new()
                 .filename(&path)
                 .foreign_keys(true)
+                // Rows that the connection's thread hands over before it waits: a page of 50 and the one that says there is more
+                // must fit, or each list costs two more changes of thread.
+                .row_buffer_size(256)
                 .busy_timeout(BUSY_TIMEOUT);
             match access {
                 Access::ReadWrite => options
