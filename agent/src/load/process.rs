@@ -23,6 +23,13 @@ pub struct Usage {
     pub socket_drops: u64,
 }
 
+/// What all processors of the machine have done since they were started, in ticks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Processors {
+    busy: u64,
+    all: u64,
+}
+
 /// `USER_HZ`: what `/proc` counts CPU time in, on every Linux there is.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -135,6 +142,34 @@ impl Process {
     }
 }
 
+impl Processors {
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn now() -> io::Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        Self::of(&stat).ok_or_else(|| io::Error::other("/proc/stat is empty"))
+    }
+
+    /// The first line sums all processors up: user, nice, system, idle, iowait, irq, softirq, steal.
+    fn of(stat: &str) -> Option<Self> {
+        let line = stat.lines().next()?;
+        let ticks: Vec<u64> = line
+            .split_whitespace()
+            .skip(1)
+            .take(8)
+            .filter_map(|n| n.parse().ok())
+            .collect();
+        let all: u64 = ticks.iter().sum();
+        let idle: u64 = ticks.iter().skip(3).take(2).sum();
+        Some(Self { busy: all - idle, all })
+    }
+
+    /// The share, of 1, of all processors' time that went into anything.
+    pub fn busy_since(self, earlier: Self) -> f64 {
+        self.busy.saturating_sub(earlier.busy) as f64 / self.all.saturating_sub(earlier.all).max(1) as f64
+    }
+}
+
 /// Fields 14 and 15 of `/proc/<pid>/stat`; the name in parentheses may hold anything.
 fn cpu_time(stat: &str) -> Option<Duration> {
     let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
@@ -215,5 +250,9 @@ mod tests {
         let tcp = "  sl  local_address rem_address   st\n\
                    0: 0100007F:1EC8 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 77 1 0 100\n";
         assert_eq!(listeners(tcp, 7880), [77]);
+        let before = Processors::of("cpu  10 0 10 70 10 0 0 0 5 5\ncpu0 1 2 3\n").expect("a line");
+        let after = Processors::of("cpu  20 0 15 140 20 3 1 1 9 9\n").expect("a line");
+        assert!((after.busy_since(before) - 0.2).abs() < 1e-9, "{after:?}");
+        assert_eq!(Processors::of(""), None);
     }
 }

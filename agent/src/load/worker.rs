@@ -17,7 +17,7 @@ use super::LoadError;
 use super::actor::Actor;
 use super::measure::{Measured, TesterHealth, Tick};
 use super::plan::Part;
-use super::process::{Process, Usage};
+use super::process::{Process, Processors, Usage};
 use super::scenario::Scenario;
 use super::stage::{Stage, now, p99_ms};
 use crate::clock::{self, SystemClock};
@@ -219,7 +219,7 @@ struct Health {
     process: Process,
     usage: Usage,
     first: Usage,
-    machine: Machine,
+    machine: Processors,
     at: std::time::Instant,
     loop_lag: Histogram<u64>,
 }
@@ -232,7 +232,7 @@ impl Health {
             process,
             usage,
             first: usage,
-            machine: Machine::now(),
+            machine: Processors::now().unwrap_or_default(),
             at: now(),
             loop_lag: micros(),
         }
@@ -252,7 +252,7 @@ impl Health {
     fn take(&mut self, stage: &Stage) -> TesterHealth {
         let usage = self.process.usage().unwrap_or(self.usage);
         let before = std::mem::replace(&mut self.usage, usage);
-        let machine = Machine::now();
+        let machine = Processors::now().unwrap_or_default();
         let was = std::mem::replace(&mut self.machine, machine);
         let at = now();
         let passed = at
@@ -267,32 +267,5 @@ impl Health {
             loop_lag_ms: p99_ms(&loop_lag),
             machine_percent: machine.busy_since(was) * 100.0,
         }
-    }
-}
-
-/// Ticks of all processors.
-#[derive(Clone, Copy, Default)]
-struct Machine {
-    busy: u64,
-    all: u64,
-}
-
-impl Machine {
-    fn now() -> Self {
-        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-        let line = stat.lines().next().unwrap_or_default();
-        let ticks: Vec<u64> = line
-            .split_whitespace()
-            .skip(1)
-            .take(8)
-            .filter_map(|n| n.parse().ok())
-            .collect();
-        let all: u64 = ticks.iter().sum();
-        let idle: u64 = ticks.iter().skip(3).take(2).sum();
-        Self { busy: all - idle, all }
-    }
-
-    fn busy_since(self, earlier: Self) -> f64 {
-        self.busy.saturating_sub(earlier.busy) as f64 / self.all.saturating_sub(earlier.all).max(1) as f64
     }
 }

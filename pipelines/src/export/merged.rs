@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
-    io::{self, BufWriter},
+    io::{self, BufReader, BufWriter},
     path::Path,
     sync::Arc,
 };
@@ -99,7 +99,7 @@ impl Exporter for Merged {
 
     fn count(&self) -> fn(&Path) -> io::Result<u64> {
         |path| {
-            let mut reader = SegmentReader::new(File::open(path)?);
+            let mut reader = SegmentReader::new(BufReader::new(File::open(path)?));
             let mut count = 0;
             while let Some(chunk) = reader.next_chunk()? {
                 count += chunk.messages().count() as u64;

@@ -8,7 +8,7 @@ use livekit::prelude::TrackSource;
 
 use super::Actor;
 use crate::load::stage::{Publication, now, source_name};
-use crate::synthetic::clip::VideoClip;
+use crate::synthetic::clip::VideoSpec;
 use crate::synthetic::participant::{self, Participant};
 use crate::synthetic::recorded::RecordedTrack;
 use crate::synthetic::{Sent, SyntheticError};
@@ -48,19 +48,8 @@ impl Actor {
             self.publish_camera(participant).await?;
         }
         if let Some(screen) = &group.screen {
-            let clip = self.stage.clips.video(&screen.video()).await?;
-            let (from, layers) = (now(), dims_of(&clip));
-            let feed = participant.publish_video(clip, from).await?;
-            self.publishes(
-                participant,
-                Sending {
-                    source: TrackSource::Screenshare,
-                    sent: feed.sent,
-                    layers,
-                    from,
-                    person: None,
-                },
-            );
+            self.publish_clip(TrackSource::Screenshare, &screen.video(), Duration::ZERO, participant)
+                .await?;
         }
         for number in self.on_air.clone() {
             self.publish_recorded(number, participant).await;
@@ -126,15 +115,27 @@ impl Actor {
         let Some(camera) = &self.group().camera else {
             return Ok(());
         };
-        let clip = self.stage.clips.video(&camera.video()).await?;
         // Not all on the same millisecond.
         let apart = Duration::from_micros(self.part.seed % 33_000);
-        let (from, layers) = (now(), dims_of(&clip));
+        self.publish_clip(TrackSource::Camera, &camera.video(), apart, participant)
+            .await
+    }
+
+    /// Its first frame is due `apart` from now.
+    async fn publish_clip(
+        &self,
+        source: TrackSource,
+        video: &VideoSpec,
+        apart: Duration,
+        participant: &mut Participant,
+    ) -> Result<(), SyntheticError> {
+        let clip = self.stage.clips.video(video).await?;
+        let (from, layers) = (now(), clip.layers.iter().map(|layer| layer.spec.dims).collect());
         let feed = participant.publish_video(clip, from + apart).await?;
         self.publishes(
             participant,
             Sending {
-                source: TrackSource::Camera,
+                source,
                 sent: feed.sent,
                 layers,
                 from,
@@ -143,9 +144,4 @@ impl Actor {
         );
         Ok(())
     }
-}
-
-/// The sizes of a clip's layers, from the largest down.
-fn dims_of(clip: &VideoClip) -> Vec<Dims> {
-    clip.layers.iter().map(|layer| layer.spec.dims).collect()
 }

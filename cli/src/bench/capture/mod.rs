@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use greffier_agent::clock::instant as now;
-use greffier_agent::load::process::{Process, Usage};
+use greffier_agent::load::process::{Process, Processors, Usage};
 use greffier_agent::synthetic::clip::{AudioClip, Clips, Resolution, VideoSpec, default_cache};
 use greffier_media::codec::Codec;
 use url::Url;
@@ -73,7 +73,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_mins(2);
 /// machine does can make one of them half as dear again.
 const FLOOR_SECONDS: f64 = 15.0;
 const FLOOR_ROUNDS: usize = 5;
-/// Of a second, that a source of packets may be behind before the publishers are what is measured.
+/// Of the search for the limit.
 const MAX_STEPS: u32 = 12;
 
 fn codec(text: &str) -> Result<Codec, String> {
@@ -266,7 +266,7 @@ struct Snapshot {
     publishers: PublishersSample,
     publishers_usage: Usage,
     server_usage: Option<Usage>,
-    machine: Machine,
+    machine: Processors,
 }
 
 impl Snapshot {
@@ -285,33 +285,10 @@ impl Snapshot {
             bot_usage: bot_usage?,
             publishers_usage: publishers_usage?,
             server_usage: server.process.map(Process::usage).transpose()?,
-            machine: Machine::now()?,
+            machine: Processors::now()?,
             bot: bot.answer(ANSWERS_WITHIN).await?,
             publishers: publishers.answer(ANSWERS_WITHIN).await?,
         })
-    }
-}
-
-/// What all processors have done since they were started, in ticks.
-#[derive(Clone, Copy)]
-struct Machine {
-    busy: u64,
-    all: u64,
-}
-
-impl Machine {
-    fn now() -> anyhow::Result<Self> {
-        let stat = std::fs::read_to_string("/proc/stat")?;
-        let line = stat.lines().next().context("/proc/stat is empty")?;
-        let ticks: Vec<u64> = line
-            .split_whitespace()
-            .skip(1)
-            .take(8)
-            .filter_map(|n| n.parse().ok())
-            .collect();
-        let all: u64 = ticks.iter().sum();
-        let idle: u64 = ticks.iter().skip(3).take(2).sum();
-        Ok(Self { busy: all - idle, all })
     }
 }
 

@@ -148,7 +148,6 @@ impl Report {
             .server_usage
             .zip(after.server_usage)
             .map(|(before, after)| Cost::new(before, after, over, sent + packets, sent_bytes + bytes, tracks));
-        let busy = after.machine.busy - before.machine.busy;
         let bot_over_server = server
             .as_ref()
             .map(|server| bot.cpu_percent / server.cpu_percent.max(f64::EPSILON));
@@ -176,7 +175,7 @@ impl Report {
             bot_memory: memory,
             server,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            machine_percent: busy as f64 * 100.0 / (after.machine.all - before.machine.all).max(1) as f64,
+            machine_percent: after.machine.busy_since(before.machine) * 100.0,
             profile: if cfg!(debug_assertions) { "debug" } else { "release" },
         }
     }
