@@ -67,6 +67,7 @@ step "harness" timeout --kill-after=30 300 cargo test --workspace --test archite
 step "renders" timeout --kill-after=30 900 cargo test --workspace --test renders --locked
 if [ "$what" = all ]; then
   by_the_clock "end to end: sdk" e2e 300 sdk
+  by_the_clock "end to end: leaving" e2e 300 leaving
   # One at a time: they judge what happens by the clock, and share two cores with the people they stand for.
   for suite in tests/tests/*.rs tests/tests/*/main.rs; do
     suite=${suite#tests/tests/}

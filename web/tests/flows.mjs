@@ -68,8 +68,12 @@ function measure(page, ms) {
   }, ms);
 }
 
-/** Of a long recording, at most this part is fetched to begin, and to go on after a seek to its end. */
-const MOST_FETCHED = 0.1;
+/**
+ * Of each file of a long recording, at most this many bytes are fetched to begin, and to go on after a seek to its end.
+ * Chromium reads two to three megabytes ahead, however long a file is; what the server has written into sockets and nobody
+ * has read yet counts here as well.
+ */
+const MOST_FETCHED = 5e6;
 
 const position = async (page) => Number(await page.getByTestId("player").getAttribute("data-position"));
 const playing = (page) => page.locator('[data-testid="player"][data-playing="true"][data-waiting="false"]').waitFor();
@@ -119,7 +123,7 @@ try {
     await allSeen();
     const end = { ms: Date.now() - asked, bytes: fetched() - start.bytes };
     console.log(`    ${(whole / 1e6).toFixed(0)} MB: begins after ${start.ms} ms and ${(start.bytes / 1e6).toFixed(1)} MB; a seek to 55:00 takes ${end.ms} ms and ${(end.bytes / 1e6).toFixed(1)} MB`);
-    assert.ok(start.bytes <= whole * MOST_FETCHED && end.bytes <= whole * MOST_FETCHED, "little of it is fetched");
+    assert.ok(start.bytes <= 6 * MOST_FETCHED && end.bytes <= 6 * MOST_FETCHED, "little of it is fetched");
     await context.close();
   });
 

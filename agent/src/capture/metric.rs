@@ -12,6 +12,8 @@ pub const PACKETS_LOST: &str = "greffier_capture_packets_lost_total";
 pub const MESSAGES_LOST: &str = "greffier_capture_messages_lost_total";
 /// Recordings that are in a room now.
 pub const LIVE: &str = "greffier_recordings_live";
+/// Peer connections in memory: one or two for each room that a bot is in.
+pub const PEER_CONNECTIONS: &str = "greffier_peer_connections";
 /// Bytes that recordings may still take on the disk.
 pub const DISK_AVAILABLE: &str = "greffier_disk_available_bytes";
 /// From the arrival of a batch's oldest packet to the end of the flush that holds it.
@@ -34,6 +36,11 @@ pub fn describe() {
         "Chat, data and events that reached us and were dropped by us"
     );
     describe_gauge!(LIVE, Unit::Count, "Recordings that are in a room now");
+    describe_gauge!(
+        PEER_CONNECTIONS,
+        Unit::Count,
+        "Peer connections in memory, one or two for each room that a bot is in"
+    );
     describe_gauge!(
         DISK_AVAILABLE,
         Unit::Bytes,

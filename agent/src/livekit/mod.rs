@@ -2,6 +2,8 @@
 
 mod api;
 mod paths;
+mod room;
+mod signalling;
 mod token;
 
 use secrecy::SecretString;
@@ -10,6 +12,7 @@ use url::Url;
 pub(crate) use api::Presence;
 pub use api::{LiveKit, LiveKitError, LiveRoom, is_person};
 pub use paths::{Ice, Paths, PathsError};
+pub use room::Joined;
 pub use token::{BotGrants, Grants};
 
 /// Where the server is and how to prove that we may talk to it.

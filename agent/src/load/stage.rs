@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use greffier_media::codec::Dims;
+use greffier_media::codec::{Dims, MediaKind};
 use hdrhistogram::Histogram;
 use livekit::prelude::TrackSource;
 use parking_lot::Mutex;
@@ -304,25 +304,16 @@ impl Stage {
 
     /// The first sound and the first picture of a seat, once each.
     fn note_firsts(&self, seat: &mut Seat) {
-        use greffier_media::codec::MediaKind::{Audio, Video};
-        let first = |kind| {
-            let of_kind = seat.tracks.iter().filter(move |track| track.kind == kind);
-            of_kind
-                .filter_map(|track| match kind {
-                    Audio => track.reception.counts().first_packet,
-                    Video => track.reception.counts().first_frame,
-                })
-                .min()
-        };
-        let (heard, saw) = (first(Audio), first(Video));
+        let heard = first(seat, MediaKind::Audio).filter(|_| !seat.heard);
+        let saw = first(seat, MediaKind::Video).filter(|_| !seat.saw);
         let mut times = self.times.lock();
-        if let Some(at) = heard.filter(|_| !seat.heard) {
+        if let Some(after) = heard {
             seat.heard = true;
-            times.first_audio.record(at.saturating_duration_since(seat.called));
+            times.first_audio.record(after);
         }
-        if let Some(at) = saw.filter(|_| !seat.saw) {
+        if let Some(after) = saw {
             seat.saw = true;
-            times.first_video.record(at.saturating_duration_since(seat.called));
+            times.first_video.record(after);
         }
     }
 
@@ -407,6 +398,27 @@ impl Stage {
         }
         measured
     }
+}
+
+/// How long a seat waited for the first packet of sound or the first picture: from its call, or, for whoever was alone then,
+/// from when the first of those it was given began to be published.
+fn first(seat: &Seat, kind: MediaKind) -> Option<Duration> {
+    let of_kind = || seat.tracks.iter().filter(move |track| track.kind == kind);
+    let came = of_kind()
+        .filter_map(|track| match kind {
+            MediaKind::Audio => track.reception.counts().first_packet,
+            MediaKind::Video => track.reception.counts().first_frame,
+        })
+        .min()?;
+    let offered = of_kind()
+        .map(|track| {
+            track
+                .published
+                .as_ref()
+                .map_or(seat.called, |(publication, _)| publication.from)
+        })
+        .min()?;
+    Some(came.saturating_duration_since(seat.called.max(offered)))
 }
 
 /// What a recorded person said or showed within a time.

@@ -23,13 +23,14 @@ use super::impair::Link;
 use super::outlet::{AudioFeed, VideoFeed};
 use super::pacer::{PaceId, Pacer};
 use super::recorded::{RecordedOutlet, RecordedTrack};
+use crate::livekit::Joined;
 
 /// How long one attempt to reach the server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A participant that is in a room.
 pub struct Participant {
-    room: Room,
+    room: Joined,
     pacer: Pacer,
     uplink: Option<Arc<Mutex<Link>>>,
     identity: String,
@@ -77,7 +78,7 @@ impl Participant {
         // What fails is to be seen, not tried again in silence.
         room_options.join_retries = 0;
         room_options.connect_timeout = CONNECT_TIMEOUT;
-        let (room, events) = Room::connect(&options.url, &options.token, room_options)
+        let (room, events) = Joined::join(&options.url, &options.token, room_options)
             .await
             .map_err(|error| SyntheticError::Connect {
                 url: options.url.clone(),
@@ -310,7 +311,7 @@ impl Participant {
         for track in self.tracks.drain(..) {
             self.pacer.remove(track.pace);
         }
-        if let Err(error) = self.room.close().await {
+        if let Err(error) = self.room.leave().await {
             tracing::debug!(%error, identity = self.identity, "left without a farewell");
         }
     }

@@ -20,6 +20,12 @@ use crate::engine::remote::RemoteTrack;
 use crate::media_stream_track::MediaStreamTrack;
 use crate::video_track::RtcVideoTrack;
 
+/// How many peer connections this process has in memory, closed ones among them: one or two for each room it is in. Who
+/// leaves a room gives theirs back, once nothing of the room is held any more.
+pub fn peer_connections() -> usize {
+    crate::driver::Peer::existing()
+}
+
 /// One received RTP packet.
 #[derive(Debug, Clone)]
 pub struct RtpPacket {

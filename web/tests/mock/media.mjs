@@ -23,9 +23,17 @@ export function makeMedia(folder) {
   }
   const screen = join(folder, "screen.webm");
   if (!existsSync(screen)) ffmpeg("-f", "lavfi", "-i", "testsrc2=s=1280x720:r=10:d=25", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "600k", "-g", "30", screen);
-  // An hour of it, for as many people as are wanted: the same packets again and again, so that nothing is encoded.
+  // An hour at a camera's bit rate, for as many people as are wanted: the same packets again and again, so that only one
+  // minute is encoded.
   const long = join(folder, "hour.webm");
-  if (!existsSync(long)) ffmpeg("-stream_loop", "59", "-i", join(folder, "usr_1.webm"), "-c", "copy", "-t", "3600", long);
+  if (!existsSync(long)) {
+    const minute = join(folder, "minute.webm");
+    ffmpeg(
+      "-f", "lavfi", "-i", `testsrc2=s=640x360:r=25:d=${LENGTH},noise=alls=12:allf=t`, "-f", "lavfi", "-i", `sine=f=440:r=48000:d=${LENGTH}`,
+      "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "600k", "-minrate", "600k", "-maxrate", "600k", "-g", "250", "-c:a", "libopus", "-b:a", "32k", minute,
+    );
+    ffmpeg("-stream_loop", "59", "-i", minute, "-c", "copy", "-t", "3600", long);
+  }
   return folder;
 }
 

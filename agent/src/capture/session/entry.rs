@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::layers::Layers;
 use super::outage::Outage;
 use super::{Command, JoinError, Session, Stay};
-use crate::livekit::{BotGrants, LiveKitError, Presence};
+use crate::livekit::{BotGrants, Joined, LiveKitError, Presence};
 use crate::supervisor::{Supervisor, TaskKind};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const RETRY_AFTER_AT_MOST: Duration = Duration::from_secs(3);
 
 /// A connection to the room. Dropped, it is ended: a bot that nobody listens with must not stay in the room.
 pub(super) struct Seat {
-    pub room: Arc<lk::Room>,
+    pub room: Arc<Joined>,
     supervisor: Supervisor,
     left: bool,
 }
@@ -137,7 +137,7 @@ impl Session {
         let url = self.livekit.websocket_url();
         let supervisor = self.supervisor.clone();
         let connect = async move {
-            let (room, events) = lk::Room::connect(&url, &jwt, options)
+            let (room, events) = Joined::join(&url, &jwt, options)
                 .await
                 .map_err(|error| JoinError::Connect(error.to_string()))?;
             let seat = Seat {
@@ -257,8 +257,8 @@ impl Drop for Seat {
     }
 }
 
-async fn leave(room: &lk::Room) {
-    match tokio::time::timeout(LEAVE_TIMEOUT, room.close()).await {
+async fn leave(room: &Joined) {
+    match tokio::time::timeout(LEAVE_TIMEOUT, room.leave()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "leaving failed"),
         Err(_) => tracing::debug!("leaving took too long"),

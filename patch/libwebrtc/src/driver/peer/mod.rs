@@ -5,7 +5,7 @@ mod tell;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -84,6 +84,9 @@ struct States {
     signaling: AtomicU8,
 }
 
+/// How many there are, closed ones among them.
+static EXISTING: AtomicUsize = AtomicUsize::new(0);
+
 pub(crate) struct Peer {
     this: Weak<Self>,
     id: u64,
@@ -138,11 +141,16 @@ impl Peer {
             settled: AtomicBool::new(false),
             negotiation_events: AtomicU32::new(0),
         });
+        EXISTING.fetch_add(1, Ordering::Relaxed);
         let known: Weak<Self> = Arc::downgrade(&peer);
         host.set(known);
         peer.thread.register(id, Arc::downgrade(&peer));
         peer.thread.unsettled.fetch_add(1, Ordering::Relaxed);
         Ok(peer)
+    }
+
+    pub fn existing() -> usize {
+        EXISTING.load(Ordering::Relaxed)
     }
 
     // ── calls ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -495,6 +503,7 @@ impl Host for Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        EXISTING.fetch_sub(1, Ordering::Relaxed);
         // A connection that is dropped without being closed still says goodbye.
         let now = now();
         let inner = self.inner.get_mut();
