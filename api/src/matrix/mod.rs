@@ -4,6 +4,7 @@
 //! right operation and the right room, and that no other way leads around it.
 
 mod fields;
+mod signed;
 mod table;
 mod world;
 

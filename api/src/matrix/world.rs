@@ -2,19 +2,16 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{
-        Arc, LazyLock,
+        LazyLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use axum::{
-    Json, Router,
     body::{Body, to_bytes},
     http::{Method, StatusCode, header},
-    routing::get,
 };
 use greffier_agent::supervisor::TaskKind;
 use greffier_media::{ids::RoomName, time::Clock as _};
@@ -24,16 +21,18 @@ use greffier_store::{
     meetings::{CallType, NewRoom, NewRoomInvitation, RoomOptions, RoomRole},
     renders::{Lane, NewRender},
 };
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, from_value, json};
 use tower::ServiceExt as _;
 
-use super::table::Row;
+use super::{
+    signed::{FOREIGN_SECRET, PUBLIC, ed25519, hs256, livekit, publish_keys},
+    table::Row,
+};
 use crate::{
     auth::{AccessTokens, Links, Secrets, TOKEN_LIFETIME},
     config::Scope,
     openapi,
-    testing::{Api, LIVEKIT_KEY, LIVEKIT_SECRET, request},
+    testing::{Api, LIVEKIT_SECRET, request},
     v1::rooms::tests::comes,
 };
 
@@ -104,18 +103,6 @@ impl Shown {
         PEOPLE.iter().position(|who| *who == self)
     }
 }
-
-const FOREIGN_SECRET: &str = "a secret that two applications share";
-/// The key pair of [RFC 8037, appendix A](https://www.rfc-editor.org/rfc/rfc8037#appendix-A).
-const PUBLIC: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
-const PRIVATE: [u8; 32] = [
-    0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44, 0x49, 0xc5,
-    0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60,
-];
-/// PKCS #8 around an Ed25519 key ([RFC 8410, section 7](https://www.rfc-editor.org/rfc/rfc8410#section-7)).
-const PRIVATE_HEAD: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
 
 /// What was answered.
 pub(super) struct Refusal {
@@ -565,25 +552,6 @@ impl World {
     }
 }
 
-fn hs256(secret: &str, claims: &Value) -> String {
-    let key = EncodingKey::from_secret(secret.as_bytes());
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).unwrap()
-}
-
-fn ed25519(claims: &Value) -> String {
-    let key = EncodingKey::from_ed_der(&[&PRIVATE_HEAD[..], &PRIVATE[..]].concat());
-    let mut header = Header::new(Algorithm::EdDSA);
-    header.kid = Some("1".into());
-    jsonwebtoken::encode(&header, claims, &key).unwrap()
-}
-
-fn livekit(secret: &str, identity: &str, exp: u64, video: &Value) -> String {
-    let claims = json!({
-        "iss": LIVEKIT_KEY, "sub": identity, "name": identity, "nbf": exp - 7200, "exp": exp, "video": video,
-    });
-    hs256(secret, &claims)
-}
-
 async fn key(api: &Api, scopes: &[Scope]) -> (greffier_store::ApiKeyId, String) {
     let new = NewApiKey {
         name: "of the operator".into(),
@@ -593,18 +561,6 @@ async fn key(api: &Api, scopes: &[Scope]) -> (greffier_store::ApiKeyId, String) 
     };
     let (key, shown) = api.services.store.api_keys().create(&new).await.unwrap();
     (key.id, shown)
-}
-
-/// An application that publishes its keys.
-async fn publish_keys() -> (SocketAddr, impl Future<Output = std::io::Result<()>>) {
-    let keys = Arc::new(json!({"keys": [
-        {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "1", "x": PUBLIC},
-    ]}));
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let answer = move || async move { Json(Value::clone(&keys)) };
-    let server = axum::serve(listener, Router::new().route("/keys", get(answer)));
-    (address, server.into_future())
 }
 
 /// Where an operation is.

@@ -6,6 +6,7 @@
 mod facts;
 mod file;
 mod recovery;
+mod segment;
 mod writer;
 
 use std::path::PathBuf;
@@ -15,9 +16,8 @@ use greffier_media::{ids::RecordingId, journal::WriteError};
 pub use facts::{SegmentFacts, TimelineEvent, Torn, TrackFacts};
 pub use file::SyncHandle;
 pub(crate) use recovery::{inspect_segment, seal_segment, segments_in};
-pub use writer::{
-    Journal, JournalWriter, MAX_TICK_INTERVAL, NewSegment, NextSegment, Progress, Tick, TrackHandle, UnsealedSegment,
-};
+pub use segment::UnsealedSegment;
+pub use writer::{Journal, JournalWriter, MAX_TICK_INTERVAL, NewSegment, NextSegment, Progress, Tick, TrackHandle};
 
 use crate::{DiskError, ErrorKind};
 

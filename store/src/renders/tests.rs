@@ -6,6 +6,7 @@ use greffier_media::lifecycle::RecordingStep;
 
 use super::*;
 use crate::{
+    ErrorKind, JobError,
     files::FilePart,
     testing::{Data, advance, capture, on_each_database, quietly, render_result, sealed},
     webhooks::DeliveryState,

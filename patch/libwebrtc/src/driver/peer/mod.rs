@@ -1,11 +1,12 @@
 //! A peer connection as it runs: an engine, its sockets, and the callbacks that hear of it.
 
 mod candidates;
+mod states;
 mod tell;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
 use self::candidates::no_relay;
+use self::states::States;
 use super::tcp::TcpLink;
 use super::thread::MediaThread;
 use super::turn::{Outcome, Relay};
@@ -25,9 +27,8 @@ use crate::engine::{Engine, Event, Host, HostRef};
 use crate::ice_candidate::IceCandidate;
 use crate::peer_connection::relay_only;
 use crate::peer_connection::{
-    IceConnectionState, IceGatheringState, OnConnectionChange, OnDataChannel, OnIceCandidate, OnIceCandidateError,
-    OnIceConnectionChange, OnIceGatheringChange, OnNegotiationNeeded, OnSignalingChange, OnTrack, PeerConnectionState,
-    SignalingState,
+    OnConnectionChange, OnDataChannel, OnIceCandidate, OnIceCandidateError, OnIceConnectionChange,
+    OnIceGatheringChange, OnNegotiationNeeded, OnSignalingChange, OnTrack, PeerConnectionState,
 };
 use crate::peer_connection_factory::IceTransportsType;
 use crate::session_description::SessionDescription;
@@ -74,14 +75,6 @@ struct Inner {
     held: Vec<String>,
     /// When they are.
     held_until: Option<Instant>,
-}
-
-/// States as the last event told them; read without the lock.
-struct States {
-    connection: AtomicU8,
-    ice: AtomicU8,
-    gathering: AtomicU8,
-    signaling: AtomicU8,
 }
 
 /// How many there are, closed ones among them.
@@ -131,12 +124,7 @@ impl Peer {
             events: Mutex::default(),
             dispatching: AtomicBool::new(false),
             callbacks: Callbacks::default(),
-            states: States {
-                connection: AtomicU8::new(PeerConnectionState::New as u8),
-                ice: AtomicU8::new(IceConnectionState::New as u8),
-                gathering: AtomicU8::new(IceGatheringState::New as u8),
-                signaling: AtomicU8::new(SignalingState::Stable as u8),
-            },
+            states: States::default(),
             deadline: AtomicU64::new(u64::MAX),
             settled: AtomicBool::new(false),
             negotiation_events: AtomicU32::new(0),
@@ -243,41 +231,6 @@ impl Peer {
             relay.release(now);
         }
         self.drop_direct_links(&mut inner);
-    }
-
-    pub fn connection_state(&self) -> PeerConnectionState {
-        use PeerConnectionState::{Closed, Connected, Connecting, Disconnected, Failed, New};
-        from_index(
-            self.states.connection.load(Ordering::Acquire),
-            [New, Connecting, Connected, Disconnected, Failed, Closed],
-        )
-    }
-
-    pub fn ice_connection_state(&self) -> IceConnectionState {
-        use IceConnectionState::{Checking, Closed, Completed, Connected, Disconnected, Failed, Max, New};
-        let states = [New, Checking, Connected, Completed, Failed, Disconnected, Closed, Max];
-        from_index(self.states.ice.load(Ordering::Acquire), states)
-    }
-
-    pub fn ice_gathering_state(&self) -> IceGatheringState {
-        use IceGatheringState::{Complete, Gathering, New};
-        from_index(
-            self.states.gathering.load(Ordering::Acquire),
-            [New, Gathering, Complete],
-        )
-    }
-
-    pub fn signaling_state(&self) -> SignalingState {
-        use SignalingState::{Closed, HaveLocalOffer, HaveLocalPrAnswer, HaveRemoteOffer, HaveRemotePrAnswer, Stable};
-        let states = [
-            Stable,
-            HaveLocalOffer,
-            HaveLocalPrAnswer,
-            HaveRemoteOffer,
-            HaveRemotePrAnswer,
-            Closed,
-        ];
-        from_index(self.states.signaling.load(Ordering::Acquire), states)
     }
 
     // ── the thread's side ───────────────────────────────────────────────────────────────────────────────────────────
@@ -495,6 +448,7 @@ impl Peer {
 /// TCP links are numbered from here, relays after them, UDP links from zero.
 const TCP_LINKS: usize = 128;
 const RELAY_LINKS: usize = 192;
+
 impl Host for Peer {
     fn with_engine(&self, act: &mut dyn FnMut(&mut Engine, Instant)) {
         self.act(|inner, now| act(&mut inner.engine, now));
@@ -535,64 +489,5 @@ fn context(local_addr: SocketAddr, peer_addr: SocketAddr, transport_protocol: Tr
     }
 }
 
-/// The inverse of `state as u8`, for states listed in the order of their declaration.
-fn from_index<T: Copy, const N: usize>(index: u8, states: [T; N]) -> T {
-    states[usize::from(index).min(N - 1)]
-}
-
 #[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::mpsc::sync_channel;
-
-    use super::candidates::TCP_AFTER;
-    use super::*;
-
-    #[test]
-    fn after_a_callback_that_panics_the_failure_is_told() {
-        let peer = Peer::new(IceTransportsType::All).expect("a connection");
-        let (tell, told) = sync_channel(1);
-        *peer.callbacks.signaling.lock() = Some(Box::new(|_| panic!("a fault of the application's")));
-        *peer.callbacks.connection.lock() = Some(Box::new(move |state| tell.send(state).expect("heard")));
-        peer.events.lock().push_back(Event::Signaling(SignalingState::Stable));
-        catch_unwind(AssertUnwindSafe(|| peer.dispatch())).expect_err("it panics");
-        peer.fail();
-        assert_eq!(told.try_recv(), Ok(PeerConnectionState::Failed));
-    }
-
-    #[test]
-    fn tcp_is_offered_where_udp_has_had_its_time() {
-        let peer = Peer::new(IceTransportsType::All).expect("a connection");
-        let mut inner = peer.inner.lock();
-        let remote = "1 1 udp 2130706431 127.0.0.1 9 typ host";
-        let met = now();
-        peer.offer_route(&mut inner, met, remote);
-        peer.offer_route(&mut inner, met + TCP_AFTER / 2, remote);
-        assert_eq!(inner.held.len(), 1);
-        peer.offer_held(&mut inner, met + TCP_AFTER / 2);
-        assert_eq!(inner.held.len(), 1, "UDP has more time");
-        peer.note(&[Event::Ice(IceConnectionState::Connected)]);
-        peer.offer_held(&mut inner, met + TCP_AFTER);
-        assert_eq!(inner.held.len(), 1, "UDP works");
-        peer.note(&[Event::Ice(IceConnectionState::Disconnected)]);
-        peer.offer_held(&mut inner, met + TCP_AFTER * 9);
-        assert!(inner.held.is_empty(), "UDP works no more");
-    }
-
-    #[test]
-    fn a_broken_tcp_connection_is_opened_again_after_a_while() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback binds");
-        let passive = listener.local_addr().expect("bound");
-        let local = SocketAddr::from(([127, 0, 0, 1], 9));
-        let peer = Peer::new(IceTransportsType::All).expect("a connection");
-        let (begun, mut inner) = (now(), peer.inner.lock());
-        let tcp = &mut inner.tcp;
-        assert_eq!(peer.connect(begun, tcp, local, passive), Some(0));
-        tcp[0].failed = true;
-        let soon = begun + TCP_AGAIN_AFTER / 2;
-        assert_eq!(peer.connect(soon, tcp, local, passive), None, "checks come often");
-        assert_eq!(peer.connect(begun + TCP_AGAIN_AFTER, tcp, local, passive), Some(0));
-        assert_eq!((tcp.len(), tcp[0].failed), (1, false));
-    }
-}
+mod tests;

@@ -518,9 +518,7 @@ fn a_port_where_nobody_listens_is_told() {
     let Way::Udp(socket, _) = &rig.server.way else { return };
     socket.set_nonblocking(true).expect("set");
     rig.relay.begin(rig.now);
-    for _ in 0..1000 {
-        rig.exchange();
-    }
+    rig.exchange();
     assert_eq!(rig.refusal().0, UNREACHABLE);
 }
 

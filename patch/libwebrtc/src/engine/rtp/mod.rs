@@ -4,6 +4,7 @@
 //! the streams that were heard, and what is left goes to the tracks. Nothing travels on to the engine's own endpoint,
 //! which would look each packet's track up again. On the way out it completes packets, repairs and reports.
 
+mod interceptor;
 pub(crate) mod receive;
 pub(crate) mod send;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rtc::interceptor::{AttributedPacket, Interceptor, Packet, StreamInfo, TaggedPacket};
+use rtc::interceptor::{AttributedPacket, Packet, TaggedPacket};
 use rtc::rtcp::goodbye::Goodbye;
 use rtc::rtcp::packet::Packet as RtcpPacket;
 use rtc::rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
@@ -24,10 +25,9 @@ use rtc::rtcp::transport_feedbacks::transport_layer_nack::{
     NackPair, TransportLayerNack, nack_pairs_from_sequence_numbers,
 };
 use rtc::rtp;
-use rtc::sansio::Protocol;
 use rtc::shared::TransportContext;
-use rtc::shared::error::Error;
 
+pub(crate) use self::interceptor::RtpInterceptor;
 use self::receive::{InboundStream, Verdict};
 use self::send::{OutboundCounters, OutboundStream};
 use super::remote::RemoteTrack;
@@ -446,80 +446,6 @@ fn unwrap_rtx(repair: &RepairOf, mut packet: rtp::Packet) -> Option<rtp::Packet>
     packet.header.sequence_number = sequence;
     packet.payload = packet.payload.slice(2..);
     Some(packet)
-}
-
-/// Our place in the engine's interceptor chain.
-pub(crate) struct RtpInterceptor {
-    state: SharedRtp,
-    write: VecDeque<TaggedPacket>,
-}
-
-impl RtpInterceptor {
-    pub fn new(state: SharedRtp) -> Self {
-        Self {
-            state,
-            write: VecDeque::new(),
-        }
-    }
-}
-
-impl Protocol<TaggedPacket, TaggedPacket, ()> for RtpInterceptor {
-    type Rout = TaggedPacket;
-    type Wout = TaggedPacket;
-    type Eout = ();
-    type Error = Error;
-    type Time = Instant;
-
-    fn handle_read(&mut self, msg: TaggedPacket) -> Result<(), Error> {
-        let mut state = self.state.lock();
-        match msg.message.packet {
-            Packet::Rtp(packet) => state.on_rtp(msg.now, packet),
-            Packet::Rtcp(packets) => state.on_rtcp(msg.now, &packets, &mut self.write),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn poll_read(&mut self) -> Option<TaggedPacket> {
-        None
-    }
-
-    fn handle_write(&mut self, msg: TaggedPacket) -> Result<(), Error> {
-        self.write.push_back(msg);
-        Ok(())
-    }
-
-    fn poll_write(&mut self) -> Option<TaggedPacket> {
-        self.write.pop_front()
-    }
-
-    fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
-        self.state.lock().timeout(now, &mut self.write);
-        Ok(())
-    }
-
-    fn poll_timeout(&mut self) -> Option<Instant> {
-        self.state.lock().due()
-    }
-}
-
-impl Interceptor for RtpInterceptor {
-    fn bind_local_stream(&mut self, info: &StreamInfo) {
-        let mut state = self.state.lock();
-        let (mid, rid) = state.announced.get(&info.ssrc).cloned().unwrap_or_default();
-        state
-            .outbound
-            .insert(info.ssrc, OutboundStream::new(info.clone(), &mid, &rid));
-    }
-
-    fn unbind_local_stream(&mut self, info: &StreamInfo) {
-        self.state.lock().outbound.remove(&info.ssrc);
-    }
-
-    // Received streams are bound by `RtpState::assign`, from the description that names them.
-    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
-
-    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
 }
 
 #[cfg(test)]
