@@ -44,11 +44,28 @@ impl Key {
 }
 
 /// Who is in a room with us, as the server told last.
-#[derive(Default)]
 pub(super) struct Company {
-    /// By their sid.
-    present: Mutex<HashMap<String, ParticipantInfo>>,
+    /// By their sid; `None` once all have been said to have gone.
+    present: Mutex<Option<HashMap<String, ParticipantInfo>>>,
     farewell: Notify,
+}
+
+/// What is done with a message.
+enum Heard {
+    Pass,
+    /// This comes first.
+    After(Vec<u8>),
+    /// It is of people whom the SDK has just forgotten.
+    Withhold,
+}
+
+impl Default for Company {
+    fn default() -> Self {
+        Self {
+            present: Mutex::new(Some(HashMap::new())),
+            farewell: Notify::new(),
+        }
+    }
 }
 
 impl Company {
@@ -68,41 +85,51 @@ impl Company {
         self.farewell.notify_one();
     }
 
-    /// Takes in what a message tells. If it ends the room for all, answers with the news that they have gone, which the
-    /// server leaves out then.
-    fn hear(&self, frame: &[u8]) -> Option<Vec<u8>> {
+    /// Takes in what a message tells. Before one that ends the room for all comes the news that they have gone, which the
+    /// server may leave out then.
+    fn hear(&self, frame: &[u8]) -> Heard {
         if !matches!(frame.first(), Some(&(JOIN | UPDATE | LEAVE))) {
-            return None;
+            return Heard::Pass;
         }
-        match SignalResponse::decode(frame).ok()?.message? {
+        let Some(message) = SignalResponse::decode(frame).ok().and_then(|response| response.message) else {
+            return Heard::Pass;
+        };
+        match message {
             Message::Join(join) => {
                 let others = join.other_participants.into_iter();
-                *self.present.lock() = others.map(|info| (info.sid.clone(), info)).collect();
-                None
+                *self.present.lock() = Some(others.map(|info| (info.sid.clone(), info)).collect());
+                Heard::Pass
             }
-            Message::Update(update) => {
-                let mut present = self.present.lock();
-                for info in update.participants {
-                    if info.state == State::Disconnected as i32 {
-                        present.remove(&info.sid);
-                    } else {
-                        present.insert(info.sid.clone(), info);
+            Message::Update(update) => match &mut *self.present.lock() {
+                None => Heard::Withhold,
+                Some(present) => {
+                    for info in update.participants {
+                        if info.state == State::Disconnected as i32 {
+                            present.remove(&info.sid);
+                        } else {
+                            present.insert(info.sid.clone(), info);
+                        }
                     }
+                    Heard::Pass
                 }
-                None
-            }
+            },
             Message::Leave(leave) => {
                 let reason = leave.reason();
                 let for_all = matches!(reason, DisconnectReason::RoomDeleted | DisconnectReason::RoomClosed);
-                (for_all && leave.action() == Action::Disconnect).then(|| self.all_gone(reason))
+                if for_all && leave.action() == Action::Disconnect {
+                    Heard::After(self.all_gone(reason))
+                } else {
+                    Heard::Pass
+                }
             }
-            _ => None,
+            _ => Heard::Pass,
         }
     }
 
-    /// The message that everybody has gone. Ourselves it does not concern: the SDK takes nobody of that sid for gone.
+    /// The message that everybody has gone.
     fn all_gone(&self, reason: DisconnectReason) -> Vec<u8> {
-        let mut participants: Vec<_> = self.present.lock().drain().map(|(_, info)| info).collect();
+        let present = self.present.lock().take().unwrap_or_default();
+        let mut participants: Vec<_> = present.into_values().collect();
         for info in &mut participants {
             info.set_state(State::Disconnected);
             info.set_disconnect_reason(reason);
@@ -176,18 +203,23 @@ impl WsConnection for Line {
         if let Some(frame) = self.next.lock().take() {
             return Ok(Some(frame));
         }
-        let frame = tokio::select! {
-            biased;
-            () = self.company.farewell.notified() => return Ok(Some(self.company.all_gone(DisconnectReason::ClientInitiated))),
-            frame = self.connection.recv() => frame?,
-        };
-        let Some(frame) = frame else { return Ok(None) };
-        match self.company.hear(&frame) {
-            Some(before) => {
-                *self.next.lock() = Some(frame);
-                Ok(Some(before))
+        loop {
+            let frame = tokio::select! {
+                biased;
+                () = self.company.farewell.notified() => {
+                    return Ok(Some(self.company.all_gone(DisconnectReason::ClientInitiated)));
+                }
+                frame = self.connection.recv() => frame?,
+            };
+            let Some(frame) = frame else { return Ok(None) };
+            match self.company.hear(&frame) {
+                Heard::Pass => return Ok(Some(frame)),
+                Heard::After(news) => {
+                    *self.next.lock() = Some(frame);
+                    return Ok(Some(news));
+                }
+                Heard::Withhold => {}
             }
-            None => Ok(Some(frame)),
         }
     }
 
@@ -250,15 +282,26 @@ mod tests {
     #[test]
     fn the_farewell_names_those_who_are_there_as_they_are() {
         let company = Company::default();
-        assert!(company.hear(&join(&["PA_1", "PA_2"])).is_none());
+        assert!(matches!(company.hear(&join(&["PA_1", "PA_2"])), Heard::Pass));
         let update = ParticipantUpdate {
             participants: vec![info("PA_1", State::Disconnected), info("PA_3", State::Joined)],
         };
-        assert!(company.hear(&frame(Message::Update(update))).is_none());
+        let update = frame(Message::Update(update));
+        assert!(matches!(company.hear(&update), Heard::Pass));
         let reason = DisconnectReason::ClientInitiated;
         let named = |sid: &str| (sid.to_owned(), format!("Name of {sid}"), reason as i32);
         assert_eq!(gone(&company.all_gone(reason)), [named("PA_2"), named("PA_3")]);
         assert!(gone(&company.all_gone(reason)).is_empty(), "it is said once");
+        let late = company.hear(&update);
+        assert!(
+            matches!(late, Heard::Withhold),
+            "nobody is brought back by what was on its way"
+        );
+        assert!(
+            matches!(company.hear(&join(&[])), Heard::Pass),
+            "another connection begins anew"
+        );
+        assert!(matches!(company.hear(&update), Heard::Pass));
     }
 
     #[test]
@@ -272,9 +315,11 @@ mod tests {
         ] {
             let company = Company::default();
             company.hear(&join(&["PA_1"]));
-            let before = company
-                .hear(&leave(reason, action))
-                .map_or(0, |before| gone(&before).len());
+            let before = match company.hear(&leave(reason, action)) {
+                Heard::After(news) => gone(&news).len(),
+                Heard::Pass => 0,
+                Heard::Withhold => panic!("the end is not withheld"),
+            };
             assert_eq!(before, emptied, "{reason:?} {action:?}");
         }
     }
@@ -289,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_byte_of_other_messages_is_read() {
+    fn what_tells_of_people_is_known_by_its_first_byte() {
         for (message, byte) in [
             (join(&[]), JOIN),
             (frame(Message::Update(ParticipantUpdate::default())), UPDATE),
