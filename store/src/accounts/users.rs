@@ -377,6 +377,10 @@ pub(crate) async fn names_of(
     connection: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = String>,
 ) -> Result<HashMap<String, String>, DatabaseError> {
+    let mut ids = ids.into_iter().peekable();
+    if ids.peek().is_none() {
+        return Ok(HashMap::new());
+    }
     let models = users::Entity::find()
         .filter(users::Column::Id.is_in(ids))
         .all(connection)

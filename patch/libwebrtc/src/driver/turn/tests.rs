@@ -4,6 +4,8 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
+use bytes::BytesMut;
+use nix::sys::epoll::EpollFlags;
 use rtc_stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
 use rtc_stun::error_code::{ErrorCode, ErrorCodeAttribute};
 use rtc_stun::integrity::MessageIntegrity;
@@ -21,6 +23,7 @@ use rtc_turn::proto::peeraddr::PeerAddress;
 use rtc_turn::proto::relayaddr::RelayedAddress;
 
 use super::super::thread::MediaThreads;
+use super::super::udp::{ArrivalClock, ReceiveBuffers};
 use super::super::{Settings, now, unix_time};
 use super::session::STALE;
 use super::*;
