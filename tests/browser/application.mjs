@@ -24,7 +24,7 @@ const MOST_APART_MS = 50;
 /** Of one reading in twenty: four pictures are decoded in software, on processors that others use as well. */
 const ONCE_APART_MS = 100;
 /** Readings of that distance, a frame each. */
-const READINGS = 60;
+const READINGS = 120;
 /** Whether there is such a thing is nobody's business who may not have it. */
 const REFUSED = [403, 404];
 /** More wrong passwords than any limit allows; the server's is set by whoever started this. */

@@ -2,9 +2,13 @@
 
 use super::{GRACE_S, Marks};
 use crate::analyse::video::FREEZE_S;
-use crate::analyse::{Freeze, Observation};
+use crate::analyse::{Beep, Freeze, Observation};
 use crate::meeting::{PeerTruth, Take};
 use crate::pattern::{Source, Wall};
+
+/// A decoder that begins in the middle of a beep, without what came before, distorts it for 100 ms; what another's tone has
+/// in that is weaker than the beep by at least so much, in dB, while all peers are equally loud.
+const DISTORTION_DB: f64 = 10.0;
 
 /// Something of somebody else.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,11 +92,9 @@ pub(super) fn foreign(
 ) -> Vec<Foreign> {
     let own = peer.pattern.peer;
     let is_allowed = |index: usize| index == own || others.iter().any(|other| other.pattern.peer == index);
-    let tones = observation
-        .audio
-        .iter()
-        .flat_map(|audio| &audio.beeps)
-        .filter(|beep| beep.is_whole());
+    let beeps = || observation.audio.iter().flat_map(|audio| &audio.beeps);
+    let is_distorted = |beep: &Beep| beeps().any(|other| is_allowed(other.peer) && is_distortion_of(beep, other));
+    let tones = beeps().filter(|beep| beep.is_whole() && !is_distorted(beep));
     let flashes = observation.video.iter().flat_map(|video| &video.flashes);
     let pictures = observation.video.iter().flat_map(|video| &video.pictures);
     let codes = pictures.filter_map(|picture| Some((picture.code?, picture.at)));
@@ -121,4 +123,32 @@ pub(super) fn foreign(
             at,
         });
     of_others.chain(of_other_source).collect()
+}
+
+fn is_distortion_of(beep: &Beep, louder: &Beep) -> bool {
+    let together = louder.at < beep.at + beep.length && beep.at < louder.at + louder.length;
+    together && louder.level_db >= beep.level_db + DISTORTION_DB
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_tone_is_distortion_only_under_a_much_louder_one() {
+        let beep = |at, level_db| Beep {
+            peer: 0,
+            at,
+            length: 0.05,
+            level_db,
+        };
+        let other = beep(0.458, -27.0);
+        assert!(is_distortion_of(&other, &beep(0.470, -15.0)));
+        assert!(
+            !is_distortion_of(&other, &beep(0.470, -20.0)),
+            "as loud as another person's"
+        );
+        assert!(!is_distortion_of(&other, &beep(0.520, -15.0)), "after it");
+        assert!(!is_distortion_of(&other, &beep(0.400, -15.0)), "before it");
+    }
 }

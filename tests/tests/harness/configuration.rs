@@ -39,7 +39,7 @@ fn the_server_accepts_the_development_configuration() {
     // All of it except the ports, which may be in use, and the keys, which are the test's own.
     let started = Server::setup().configure(|config| {
         let mut development = development();
-        for key in ["port", "keys", "webhook"] {
+        for key in ["port", "keys", "webhook", "prometheus"] {
             development[key] = config[key].clone();
         }
         for key in ["port_range_start", "port_range_end", "tcp_port"] {
