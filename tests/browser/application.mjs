@@ -22,7 +22,7 @@ const HEARD_ENERGY = 1e-5;
 /** How far apart the files of a recording may be while they play together. */
 const MOST_APART_MS = 50;
 /** Of one reading in twenty: four pictures are decoded in software, on processors that others use as well. */
-const ONCE_APART_MS = 100;
+const ONCE_APART_MS = 150;
 /** Readings of that distance, a frame each. */
 const READINGS = 120;
 /** Whether there is such a thing is nobody's business who may not have it. */

@@ -14,6 +14,9 @@ class FakeElement implements MediaElement {
   seeks = 0;
   #time = 0;
   #busyUntil = 0;
+  #runsAt = 0;
+  /** How long it takes to begin when it is told to. */
+  startMs = 0;
   readonly world: World;
   readonly duration: number;
   readonly skew: number;
@@ -41,6 +44,7 @@ class FakeElement implements MediaElement {
     this.#busyUntil = this.world.now + this.world.seekMs;
   }
   play(): Promise<void> {
+    if (this.paused) this.#runsAt = this.world.now + this.startMs;
     this.paused = false;
     return Promise.resolve();
   }
@@ -49,7 +53,7 @@ class FakeElement implements MediaElement {
   }
   advance(ms: number): void {
     if (this.seeking && this.world.now >= this.#busyUntil) this.seeking = false;
-    if (!this.paused && !this.seeking && this.readyState >= 3) this.#time = Math.min(this.duration, this.#time + (ms / 1000) * this.playbackRate * (1 + this.skew));
+    if (!this.paused && this.world.now > this.#runsAt && !this.seeking && this.readyState >= 3) this.#time = Math.min(this.duration, this.#time + (ms / 1000) * this.playbackRate * (1 + this.skew));
   }
 }
 
@@ -95,6 +99,27 @@ describe("the player's engine", () => {
       world.run(engine, 15_000, () => (worst = Math.max(worst, apart(elements))));
       expect(worst, `at ${rate}`).toBeLessThanOrEqual(50);
       expect(engine.snapshot().position).toBeGreaterThan(16_000 * rate * 0.9);
+    }
+  });
+
+  it("has whoever comes in begin a moment before, since that takes browsers a moment", () => {
+    for (const rate of [1, 2]) {
+      for (const comes of [5_000, 5_030, 5_070]) {
+        const { world, engine, elements } = setUp(2);
+        const late = new FakeElement(world, 60);
+        late.startMs = 100;
+        engine.attach(source("late", [{ from_ms: comes, to_ms: 60_000 }], comes), late);
+        engine.setRate(rate);
+        engine.play();
+        let worst = 0;
+        world.run(engine, 6_000 / rate, () => {
+          const at = (elements[0] as FakeElement).currentTime * 1000;
+          if (at > comes + 150) worst = Math.max(worst, Math.abs(late.currentTime * 1000 + comes - at));
+        });
+        expect(worst, `at ${comes}, ${rate}×`).toBeGreaterThan(0);
+        expect(worst, `at ${comes}, ${rate}×`).toBeLessThanOrEqual(100 * rate);
+        expect(late.seeks, "no jump").toBeLessThanOrEqual(1);
+      }
     }
   });
 

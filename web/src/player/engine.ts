@@ -47,6 +47,8 @@ const HAVE_METADATA = 1;
 /** A file that has given nothing for this long is left behind, and joins again when it can. */
 const PATIENCE_MS = 8_000;
 const ANCHOR_AFTER_MS = 200;
+/** Browsers take about so long to begin, and readings are that far apart: whoever comes in is told so much before. */
+const HEAD_START_MS = 120;
 /** While the playhead stands, a file this close to it is left alone: every seek costs a request. */
 const STANDING_MS = 20;
 export const RATES = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2] as const;
@@ -231,12 +233,18 @@ export class Engine {
     }
   }
 
-  /** Somebody who is not there: silent, and ready where they will come in. */
+  /** Somebody who is not there: silent, and ready where they will come in; begun a moment before that. */
   #park(follower: Follower, at: number): void {
     const { element, source } = follower;
-    if (!element.paused) element.pause();
     follower.waitingSince = undefined;
     const next = nextWithin(source.present, Math.max(at, follower.startsAt));
+    const isReady = next !== undefined && follower.parkedAt === next && !element.seeking && element.readyState >= HAVE_FUTURE_DATA;
+    if (isReady && this.#clock.rate !== 0 && next - at <= HEAD_START_MS * this.#rate) {
+      if (element.playbackRate !== this.#rate) element.playbackRate = this.#rate;
+      start(element);
+      return;
+    }
+    if (!element.paused) element.pause();
     if (next === undefined || follower.parkedAt === next || element.seeking || element.readyState < HAVE_METADATA) return;
     place(follower, next);
     follower.parkedAt = next;
