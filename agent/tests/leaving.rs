@@ -13,6 +13,7 @@ use libwebrtc::raw::peer_connections;
 use livekit::{RoomEvent, SimulateScenario};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+const ROOM: &str = "leaving";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Of one room: one to publish and one to subscribe.
 const OF_A_ROOM: usize = 2;
@@ -22,10 +23,10 @@ struct Somebody {
     events: UnboundedReceiver<RoomEvent>,
 }
 
-async fn join(server: &Server, room: &str, identity: &str, pacer: &Pacer) -> Result<Somebody> {
+async fn join(server: &Server, identity: &str, pacer: &Pacer) -> Result<Somebody> {
     let join = JoinOptions {
         url: server.url(),
-        token: server.token(room, identity)?,
+        token: server.token(ROOM, identity)?,
         subscribe: true,
     };
     let (participant, events) = Participant::join(join, pacer.clone(), None).await?;
@@ -47,12 +48,18 @@ impl Somebody {
             .with_context(|| what.to_owned())?
     }
 
-    async fn hears(&mut self) -> Result<()> {
-        self.until("a track is heard", |event| {
-            matches!(event, RoomEvent::TrackSubscribed { .. })
-        })
-        .await
+    async fn leave(self) {
+        drop(self.events);
+        self.participant.leave().await;
     }
+}
+
+/// Somebody who has been given the speaker's track.
+async fn listen(server: &Server, identity: &str, pacer: &Pacer) -> Result<Somebody> {
+    let mut listener = join(server, identity, pacer).await?;
+    let subscribed = |event: &RoomEvent| matches!(event, RoomEvent::TrackSubscribed { .. });
+    listener.until("a track is heard", subscribed).await?;
+    Ok(listener)
 }
 
 /// What is left once everything has had time to go.
@@ -74,7 +81,7 @@ async fn nothing_stays(server: Server) -> Result<()> {
         .video(&VideoSpec::camera(Codec::Vp8, Resolution::P180, false))
         .await?;
     let pacer = Pacer::start()?;
-    let mut speaker = join(&server, "leaving", "speaker", &pacer).await?;
+    let mut speaker = join(&server, "speaker", &pacer).await?;
     speaker
         .participant
         .publish_video(clip, greffier_agent::clock::instant())
@@ -83,46 +90,38 @@ async fn nothing_stays(server: Server) -> Result<()> {
     let alone = peer_connections();
 
     for round in 1..=3 {
-        let mut listener = join(&server, "leaving", "listener", &pacer).await?;
-        listener.hears().await?;
+        let listener = listen(&server, "listener", &pacer).await?;
         ensure!(peer_connections() > alone, "the listener is connected");
-        drop(listener.events);
-        listener.participant.leave().await;
+        listener.leave().await;
         ensure!(left(alone).await == alone, "round {round}: what left is gone");
     }
 
-    let mut listener = join(&server, "leaving", "listener", &pacer).await?;
-    listener.hears().await?;
+    let mut listener = listen(&server, "listener", &pacer).await?;
     let resume = SimulateScenario::SignalReconnect;
     listener.participant.room().simulate_scenario(resume).await?;
     listener
         .until("it resumes", |event| matches!(event, RoomEvent::Reconnected))
         .await?;
-    drop(listener.events);
-    listener.participant.leave().await;
+    listener.leave().await;
     ensure!(left(alone).await == alone, "after a resume too");
 
     let mut listeners = Vec::new();
     for number in 0..6 {
-        let mut listener = join(&server, "leaving", &format!("listener-{number}"), &pacer).await?;
-        listener.hears().await?;
-        listeners.push(listener);
+        listeners.push(listen(&server, &format!("listener-{number}"), &pacer).await?);
     }
     let livekit = LiveKit::new(LiveKitConfig {
         url: server.http_url().parse()?,
         api_key: server.api_key().to_owned(),
         api_secret: server.api_secret().to_owned().into(),
     });
-    livekit.room_client().delete_room("leaving").await?;
+    livekit.room_client().delete_room(ROOM).await?;
     for mut listener in listeners {
         listener
             .until("the room ends", |event| matches!(event, RoomEvent::Disconnected { .. }))
             .await?;
-        drop(listener.events);
-        listener.participant.leave().await;
+        listener.leave().await;
     }
-    speaker.participant.leave().await;
-    drop(speaker.events);
+    speaker.leave().await;
     ensure!(left(0).await == 0, "of a room that was ended, nothing is left");
     Ok(())
 }

@@ -21,6 +21,11 @@ pub const FLUSH_SECONDS: &str = "greffier_journal_flush_seconds";
 /// One fdatasync.
 pub const SYNC_SECONDS: &str = "greffier_journal_sync_seconds";
 
+/// Reads what is read when somebody asks, rather than told when it changes.
+pub fn observe() {
+    metrics::gauge!(PEER_CONNECTIONS).set(libwebrtc::raw::peer_connections() as f64);
+}
+
 /// Tells the exporter what the names mean.
 pub fn describe() {
     describe_counter!(PACKETS, Unit::Count, "RTP packets written to journals");

@@ -304,16 +304,17 @@ impl Stage {
 
     /// The first sound and the first picture of a seat, once each.
     fn note_firsts(&self, seat: &mut Seat) {
-        let heard = first(seat, MediaKind::Audio).filter(|_| !seat.heard);
-        let saw = first(seat, MediaKind::Video).filter(|_| !seat.saw);
-        let mut times = self.times.lock();
-        if let Some(after) = heard {
+        if !seat.heard
+            && let Some(after) = first(seat, MediaKind::Audio)
+        {
             seat.heard = true;
-            times.first_audio.record(after);
+            self.times.lock().first_audio.record(after);
         }
-        if let Some(after) = saw {
+        if !seat.saw
+            && let Some(after) = first(seat, MediaKind::Video)
+        {
             seat.saw = true;
-            times.first_video.record(after);
+            self.times.lock().first_video.record(after);
         }
     }
 

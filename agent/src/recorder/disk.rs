@@ -20,10 +20,7 @@ impl Recorder {
                 loop {
                     tokio::select! {
                         () = token.cancelled() => return Ok::<(), std::convert::Infallible>(()),
-                        _ = look.tick() => {
-                            metrics::gauge!(metric::PEER_CONNECTIONS).set(libwebrtc::raw::peer_connections() as f64);
-                            recorder.look_at_disk().await;
-                        }
+                        _ = look.tick() => recorder.look_at_disk().await,
                     }
                 }
             });

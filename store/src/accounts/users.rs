@@ -1,6 +1,6 @@
 //! Accounts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use greffier_media::time::Arrival;
 use sea_orm::{
@@ -377,8 +377,8 @@ pub(crate) async fn names_of(
     connection: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = String>,
 ) -> Result<HashMap<String, String>, DatabaseError> {
-    let mut ids = ids.into_iter().peekable();
-    if ids.peek().is_none() {
+    let ids: BTreeSet<String> = ids.into_iter().collect();
+    if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let models = users::Entity::find()

@@ -1,6 +1,6 @@
 //! Finding rooms, a page at a time: a person's rooms are read along an index, however many there are.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use greffier_media::time::Arrival;
 use sea_orm::{
@@ -181,8 +181,7 @@ pub(super) async fn assemble(
     };
     // Along an index from the first to the last, rather than one by one: what lies between and is not asked for is little.
     let between = |column: Expr| column.between(first.as_str(), last.as_str());
-    let owners: BTreeSet<_> = models.iter().filter_map(|model| model.owner_id.clone()).collect();
-    let names = names_of(connection, owners).await?;
+    let names = names_of(connection, models.iter().filter_map(|model| model.owner_id.clone())).await?;
     let mut roles = HashMap::new();
     if let Some(viewer) = viewer {
         let rows = room_members::Entity::find()

@@ -5,6 +5,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use greffier_agent::capture::metric;
 
 use crate::{
     Principal,
@@ -34,6 +35,7 @@ pub(super) async fn metrics(State(app): State<App>, request: Request) -> ApiResu
     let Some(handle) = &app.services.metrics else {
         return Err(ApiError::not_found("thing: metrics are not collected"));
     };
+    metric::observe();
     handle.run_upkeep();
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     Ok((kind, handle.render()).into_response())
