@@ -15,6 +15,9 @@ from livekit import rtc
 # What the analyser works on: sounds at this rate, pictures averaged to this grid.
 SAMPLE_RATE = 16_000
 COLUMNS, ROWS = 64, 36
+# A stream that is opened as its track comes up stays empty for good now and then, while libwebrtc decodes the pictures; then
+# another one is opened. In seconds.
+FIRST_PICTURE_S = 1.0
 
 # One record: wall time in ns, width and height (0 for sound), length of what follows.
 RECORD = struct.Struct("<QHHI")
@@ -67,16 +70,34 @@ class Listener:
                 await stream.aclose()
 
     async def _pictures(self, track: rtc.RemoteTrack, path: Path, header: dict[str, str]) -> None:
-        stream = rtc.VideoStream(track, format=rtc.VideoBufferType.I420)
+        def write(frame: rtc.VideoFrame) -> None:
+            grid = shrink(bytes(frame.data), frame.width, frame.height)
+            file.write(RECORD.pack(time.time_ns(), frame.width, frame.height, len(grid)) + grid)
+
         with path.open("wb", buffering=1 << 16) as file:
             file.write(json.dumps(header).encode() + b"\n")
+            stream = await self._flowing(track, write)
             try:
                 async for event in stream:
-                    frame = event.frame
-                    grid = shrink(bytes(frame.data), frame.width, frame.height)
-                    file.write(RECORD.pack(time.time_ns(), frame.width, frame.height, len(grid)) + grid)
+                    write(event.frame)
             finally:
                 await stream.aclose()
+
+    async def _flowing(self, track: rtc.RemoteTrack, write: Callable[[rtc.VideoFrame], None]) -> rtc.VideoStream:
+        """A stream of a track's pictures, once the first has been written."""
+        while True:
+            stream = rtc.VideoStream(track, format=rtc.VideoBufferType.I420)
+            try:
+                event = await asyncio.wait_for(anext(stream), FIRST_PICTURE_S)
+            except (TimeoutError, StopAsyncIteration):
+                self.report("opens_again", track=track.sid)
+                await stream.aclose()
+            except BaseException:
+                await stream.aclose()
+                raise
+            else:
+                write(event.frame)
+                return stream
 
 
 def shrink(i420: bytes, width: int, height: int) -> bytes:

@@ -19,6 +19,8 @@ use crate::server::Server;
 /// A cold start of Chromium on a busy machine takes seconds; the driver gives up on a single step after 40.
 const START_WITHIN: Duration = Duration::from_mins(1);
 const STEP_WITHIN: Duration = Duration::from_secs(50);
+/// Chromium closes within a second; one that hangs is killed.
+const CLOSED_WITHIN: Duration = Duration::from_secs(10);
 /// After a seek the picture shown may be this far, in seconds, from the place asked for: two pictures at 15 a second, since
 /// the one that covers the place may begin a picture earlier and live video comes unevenly.
 pub const SEEK_S: f64 = 0.150;
@@ -210,6 +212,14 @@ impl Browser {
         self.speaker.wait(answer, said, Deadline::within(STEP_WITHIN), |fact| {
             fact["event"] == answer && fact["page"] == step["page"]
         })
+    }
+}
+
+impl Drop for Browser {
+    /// Lets the driver close Chromium: its processes would outlive a killed driver for a while, at the next test's expense.
+    fn drop(&mut self) {
+        // One that does not close is killed with its driver.
+        let _ = self.speaker.end(Deadline::within(CLOSED_WITHIN));
     }
 }
 

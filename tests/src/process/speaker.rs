@@ -118,16 +118,22 @@ impl Speaker {
 
     /// Ends its input, so that it ends by itself, and waits; gives all it has said. Kills it if it has not ended in time.
     pub fn finish(mut self, deadline: Deadline) -> Result<Vec<Value>> {
-        self.input = None;
-        let ended = self.said.find(usize::MAX, deadline, |_| false);
-        if ended == Err(NotSeen::InTime) {
-            bail!("{} did not end when told to", self.name);
-        }
+        self.end(deadline)?;
         let status = self.child.wait()?;
         if !status.success() {
             bail!("{} ended with {status}", self.name);
         }
         Ok(self.said.all())
+    }
+
+    /// Ends its input, so that it ends by itself, and waits until it says nothing more.
+    pub fn end(&mut self, deadline: Deadline) -> Result<()> {
+        self.input = None;
+        let ended = self.said.find(usize::MAX, deadline, |_| false);
+        if ended == Err(NotSeen::InTime) {
+            bail!("{} did not end when told to", self.name);
+        }
+        Ok(())
     }
 
     /// Kills it at once, as a crash would.
