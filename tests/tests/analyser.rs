@@ -101,6 +101,23 @@ fn a_shift_of_the_sound_is_measured() {
 }
 
 #[test]
+fn a_beep_that_left_late_is_no_measure_of_the_shift() {
+    let clip = Clip::new(3, SECONDS).with(Fault::SoundLate(0.050));
+    let folder = Folder::of_test().expect("a folder");
+    let Some(file) = need(clip.write(folder.path(), "clip", EXACT)) else {
+        return;
+    };
+    let observation = judge(file).expect("it can be decoded");
+    let mut truth = clip.truth();
+    let last = clip.start().nearest_second() + SECONDS - 1;
+    let sounds = truth.takes.iter_mut().filter(|take| take.source.is_audio());
+    let beeps = sounds.flat_map(|take| &mut take.moments);
+    (beeps.filter(|beep| beep.second != last)).for_each(|beep| beep.late = 0.050);
+    let lag = observation.against(&truth).lag;
+    assert_eq!(lag.iter().map(|&(second, _)| second).collect::<Vec<_>>(), [last]);
+}
+
+#[test]
 fn a_muted_stretch_is_not_missed_but_must_be_silent() {
     let clip = Clip::new(4, SECONDS).muted(4, 8);
     let Some(verdict) = verdict(&clip) else { return };

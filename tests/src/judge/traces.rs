@@ -1,6 +1,6 @@
 //! How far sound and picture are apart, where pictures stand still, and who is in a recording that should not be.
 
-use super::{GRACE_S, Marks};
+use super::{GRACE_S, IN_STEP_S, Marks};
 use crate::analyse::video::FREEZE_S;
 use crate::analyse::{Beep, Freeze, Observation};
 use crate::meeting::{PeerTruth, Take};
@@ -9,6 +9,10 @@ use crate::pattern::{Source, Wall};
 /// A decoder that begins in the middle of a beep, without what came before, distorts it for 100 ms; what another's tone has
 /// in that is weaker than the beep by at least so much, in dB, while all peers are equally loud.
 const DISTORTION_DB: f64 = 10.0;
+
+/// A beep handed over later than this after its second, in seconds, is no measure of how sound fits the picture: the code in
+/// the picture tells when it was really shown, nothing in the beep does.
+const LATE_BEEP_S: f64 = IN_STEP_S / 2.0;
 
 /// Something of somebody else.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,7 +34,8 @@ pub enum Trait {
     OtherSource,
 }
 
-/// How much later sound is than picture, for each second that has a beep and a flash whose capture time can be read.
+/// How much later sound is than picture, for each second that has a beep, handed over in time, and a flash whose capture
+/// time can be read.
 pub(super) fn lag(observation: &Observation, beeps: &Marks, peer: &PeerTruth) -> Vec<(i64, f64)> {
     let flashes: Vec<(i64, f64)> = observation
         .video
@@ -46,12 +51,21 @@ pub(super) fn lag(observation: &Observation, beeps: &Marks, peer: &PeerTruth) ->
     beeps
         .found
         .iter()
-        .filter(|(second, _)| !beeps.late.contains(second))
+        .filter(|&&(second, _)| is_punctual(peer, second))
         .filter_map(|&(second, at)| {
             let (_, picture) = flashes.iter().find(|&&(of, _)| of == second)?;
             Some((second, at - second as f64 - picture))
         })
         .collect()
+}
+
+/// Whether what a peer said in this second was handed over in time, the beep itself and all the rest.
+fn is_punctual(peer: &PeerTruth, second: i64) -> bool {
+    let mut sounds = peer.takes.iter().filter(|take| take.source.is_audio());
+    sounds.all(|take| {
+        let mut beeps = take.moments.iter().filter(|beep| beep.second == second);
+        beeps.all(|beep| beep.late <= LATE_BEEP_S) && !take.disturbed.contains(&second)
+    })
 }
 
 /// Freezes for which nobody but the recording is to blame: the track was live all along, and pictures were handed over.
