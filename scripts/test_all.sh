@@ -33,16 +33,20 @@ step() {
   fi
   results+=("$(printf '%-6s %5d s  %s' "$result" $((SECONDS - began)) "$name")")
 }
-# by_the_clock NAME COMMAND…: the same for what judges the sound and pictures of people who share these cores with it. A
-# second try is allowed, and told.
+# by_the_clock SUITE SECONDS: the same for a suite that judges the sound and pictures of people who share these cores with
+# it. A second try is allowed, and told: of the tests that failed, or of all if the suite did not come to its end.
 by_the_clock() {
-  local before=${#failed[@]}
-  step "$@"
+  local before=${#failed[@]} first tests=()
+  step "end to end: $1" e2e "$2" "$1"
   [ "${#failed[@]}" -eq "$before" ] && return
-  mv "${failed[-1]}" "${failed[-1]%.log}.first.log"
+  first=${failed[-1]%.log}.first.log
+  mv "${failed[-1]}" "$first"
   unset 'failed[-1]'
-  results[-1]="${results[-1]/FAILED/again } (failed at the first try)"
-  step "$@"
+  if grep -q '^test result: FAILED' "$first"; then
+    mapfile -t tests < <(sed -n '/^failures:$/,$ s/^    \([[:alnum:]_:]\{1,\}\)$/\1/p' "$first")
+  fi
+  results[-1]="${results[-1]/FAILED/again } (failed at the first try: ${tests[*]:-it did not end})"
+  step "end to end: $1" e2e "$2" "$1" --exact "${tests[@]}"
 }
 
 shell_scripts() { shellcheck --external-sources --source-path=SCRIPTDIR scripts/*.sh scripts/install/*.sh .ci/run; }
@@ -51,7 +55,8 @@ pages() {
   build_pages && (cd web && npm run --if-present lint && npm test && npm run size)
 }
 # What belongs to a suite's own process is bounded; the whole is too.
-e2e() { timeout --kill-after=30 "$1" cargo test --workspace --locked --test "$2" -- --test-threads=1; }
+# e2e SECONDS SUITE [--exact TEST…]
+e2e() { timeout --kill-after=30 "$1" cargo test --workspace --locked --test "$2" -- --test-threads=1 "${@:3}"; }
 
 step "shell scripts" shell_scripts
 step "format" cargo fmt --all --check
@@ -66,8 +71,8 @@ step "interoperability" timeout --kill-after=30 300 cargo test --workspace --tes
 step "harness" timeout --kill-after=30 300 cargo test --workspace --test architecture --test deployment --test analyser --locked
 step "renders" timeout --kill-after=30 900 cargo test --workspace --test renders --locked
 if [ "$what" = all ]; then
-  by_the_clock "end to end: sdk" e2e 300 sdk
-  by_the_clock "end to end: leaving" e2e 300 leaving
+  by_the_clock sdk 300
+  by_the_clock leaving 300
   # One at a time: they judge what happens by the clock, and share two cores with the people they stand for.
   for suite in tests/tests/*.rs tests/tests/*/main.rs; do
     suite=${suite#tests/tests/}
@@ -75,7 +80,7 @@ if [ "$what" = all ]; then
     suite=${suite%.rs}
     case $suite in
       architecture | analyser | deployment) ;;
-      *) by_the_clock "end to end: $suite" e2e 900 "$suite" ;;
+      *) by_the_clock "$suite" 900 ;;
     esac
   done
 fi
