@@ -84,10 +84,10 @@ impl Minima {
     }
 }
 
-/// The median of a few numbers; `None` of none.
+/// The median of a few numbers, of an even count the lesser of the two in the middle; `None` of none.
 pub(super) fn median(numbers: impl IntoIterator<Item = i64>) -> Option<i64> {
     let mut numbers: Vec<_> = numbers.into_iter().collect();
-    let middle = numbers.len() / 2;
+    let middle = numbers.len().saturating_sub(1) / 2;
     (!numbers.is_empty()).then(|| *numbers.select_nth_unstable(middle).1)
 }
 
@@ -124,6 +124,7 @@ mod tests {
     #[test]
     fn the_middle_one() {
         assert_eq!(median([5, 1, 900]), Some(5));
+        assert_eq!(median([900, 5]), Some(5));
         assert_eq!(median([]), None);
     }
 

@@ -1,6 +1,7 @@
 //! What is known of one stream's time, and where its timestamps jumped.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::{
     SpanCurves,
@@ -24,6 +25,9 @@ const REPORT_TOLERANCE: i64 = 150 * MILLISECOND;
 const STEP_TOLERANCE: i64 = 50 * MILLISECOND;
 /// So many of them in a row.
 const STEP_REPORTS: usize = 3;
+/// So many make a block, and fewer join the next or the last one: a report that was sent while its sender was held up tells
+/// of a time that never was, and alone or with one other it would count.
+const BLOCK_REPORTS: usize = 3;
 /// Reports before the first packet that are kept for it.
 const MAX_EARLY_REPORTS: usize = 4;
 
@@ -113,14 +117,27 @@ impl Span {
     fn wall_curve(&self) -> Curve {
         let mut reports = self.reports.clone();
         reports.sort_unstable();
-        let points = reports
-            .chunk_by(|a, b| a.0.div_euclid(BLOCK) == b.0.div_euclid(BLOCK))
-            .filter_map(|block| {
-                let media = median(block.iter().map(|report| report.0))?;
-                Some((media, median(block.iter().map(|report| report.1))?))
-            })
-            .collect();
-        Curve::new(points).flattened()
+        let mut blocks: Vec<Range<usize>> = Vec::new();
+        for (at, report) in reports.iter().enumerate() {
+            let is_of = |block: &Range<usize>| {
+                block.len() < BLOCK_REPORTS || reports[block.start].0.div_euclid(BLOCK) == report.0.div_euclid(BLOCK)
+            };
+            match blocks.last_mut() {
+                Some(block) if is_of(block) => block.end = at + 1,
+                _ => blocks.push(at..at + 1),
+            }
+        }
+        if let [.., before, last] = &mut *blocks
+            && last.len() < BLOCK_REPORTS
+        {
+            before.end = last.end;
+            blocks.pop();
+        }
+        let points = blocks.into_iter().filter_map(|block| {
+            let media = median(reports[block.clone()].iter().map(|report| report.0))?;
+            Some((media, median(reports[block].iter().map(|report| report.1))?))
+        });
+        Curve::new(points.collect()).flattened()
     }
 }
 

@@ -346,6 +346,28 @@ fn lying_reports_are_not_believed() {
 }
 
 #[test]
+fn a_report_of_a_sender_that_was_held_up_moves_nothing() {
+    for held_up in [1, 4, 7, 10, 13] {
+        let mut meeting = Meeting::new();
+        let video = meeting.both("PA_a", &DEVICE, &VIDEO, 0..15 * SEC);
+        let audio = meeting.stream("PA_a");
+        meeting.packets(audio, &DEVICE, &AUDIO, 0..15 * SEC);
+        for second in [1, 4, 7, 10, 13] {
+            let late = if second == held_up { 85 * MS } else { 0 };
+            let (wall, at) = (DEVICE.wall(second * SEC) + late, START + second * SEC + 40 * MS);
+            meeting.report(audio, &AUDIO, second * SEC, wall, at);
+        }
+        meeting.happen();
+        let expected = |time| DEVICE.expected(time, &AUDIO);
+        let worst = [(audio, &AUDIO), (video, &VIDEO)].map(|(s, of)| worst(&meeting, s, of, 0..15 * SEC, expected));
+        assert!(
+            worst.into_iter().all(|worst| worst <= 4),
+            "{worst:?} ms, by the report after {held_up} s"
+        );
+    }
+}
+
+#[test]
 fn a_first_report_that_lies_is_outvoted() {
     let mut meeting = Meeting::new();
     let audio = meeting.both("PA_a", &DEVICE, &AUDIO, 0..120 * SEC);
