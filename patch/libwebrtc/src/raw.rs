@@ -114,6 +114,10 @@ pub struct InboundCounters {
     pub lost: i64,
     /// Packets given up on after the last request, or too old to ask for.
     pub unrepaired: u64,
+    /// Packets that did not come in twice the time that an answer to a request takes, and those given up before.
+    pub overdue: u64,
+    /// Those of them that came after all.
+    pub came_overdue: u64,
     /// Sequence numbers requested again (the sum over all NACKs).
     pub nacked: u64,
     pub nacks: u32,

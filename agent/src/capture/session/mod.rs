@@ -122,8 +122,8 @@ enum Turn {
     Away(String),
 }
 
-/// How often counters are looked at and limits checked.
-const TICK: Duration = Duration::from_millis(250);
+/// How often counters are looked at and limits checked: a picture that cannot be repaired stands for so much longer.
+const TICK: Duration = Duration::from_millis(100);
 
 impl Session {
     /// Stays until the end of the recording. Everything goes to the queue, the stop event last.

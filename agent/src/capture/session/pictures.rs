@@ -1,4 +1,4 @@
-//! Whether a video track can be seen: from its first packets on, and again after what was lost for good. Where it cannot, a
+//! Whether a video track can be seen: from its first packets on, and again after what does not come in time. Where it cannot, a
 //! key frame is asked for (RFC 4585 §6.3.1), as whoever decodes it would.
 
 use std::sync::Arc;
@@ -75,9 +75,11 @@ pub(super) struct Pictures {
     key_frames: KeyFrames,
     /// Set while nothing can be seen.
     wanted: Option<Wanted>,
-    /// Packets that were received, and those that were given up.
+    /// Packets that were received, and those that did not come in time.
     packets: u64,
-    unrepaired: u64,
+    overdue: u64,
+    /// Packets of those that are missing still.
+    gone: u64,
 }
 
 #[derive(Debug)]
@@ -86,14 +88,18 @@ struct Wanted {
     begun: u64,
     ask_at: Arrival,
     wait: Duration,
+    /// So many packets were gone before: when no others are missing any more, a key frame is not wanted any more. `None` if
+    /// nothing but a key frame helps.
+    gone: Option<u64>,
 }
 
 impl Wanted {
-    fn new(begun: u64, ask_at: Arrival) -> Self {
+    fn new(begun: u64, ask_at: Arrival, gone: Option<u64>) -> Self {
         Self {
             begun,
             ask_at,
             wait: ASK_AFTER,
+            gone,
         }
     }
 }
@@ -106,30 +112,38 @@ impl Pictures {
     pub fn new(key_frames: KeyFrames, now: Arrival) -> Self {
         Self {
             key_frames,
-            wanted: Some(Wanted::new(0, now.saturating_add(ASK_AFTER))),
+            wanted: Some(Wanted::new(0, now.saturating_add(ASK_AFTER), None)),
             packets: 0,
-            unrepaired: 0,
+            overdue: 0,
+            gone: 0,
         }
     }
 
     /// What comes from now on has to begin with a key frame, which is asked for now: if it gets lost, so again.
     pub fn begin_again(&mut self, now: Arrival) {
-        self.wanted = Some(Wanted::new(self.key_frames.begun(), now.saturating_add(ASK_AFTER)));
+        self.wanted = Some(Wanted::new(
+            self.key_frames.begun(),
+            now.saturating_add(ASK_AFTER),
+            None,
+        ));
     }
 
-    /// Whether a key frame is to be asked for now. `packets` have been received so far, and `unrepaired` will never be.
-    pub fn look(&mut self, now: Arrival, packets: u64, unrepaired: u64) -> bool {
+    /// Whether a key frame is to be asked for now. `packets` have been received so far, and `overdue` did not come in time, of
+    /// which some `came` later.
+    pub fn look(&mut self, now: Arrival, packets: u64, overdue: u64, came: u64) -> bool {
         let is_sent = packets > self.packets;
         self.packets = packets;
-        if unrepaired > self.unrepaired {
-            self.unrepaired = unrepaired;
-            self.wanted.get_or_insert(Wanted::new(self.key_frames.begun(), now));
+        let begun = self.key_frames.begun();
+        self.wanted.take_if(|wanted| begun > wanted.begun);
+        if overdue > self.overdue {
+            self.overdue = overdue;
+            self.wanted.get_or_insert(Wanted::new(begun, now, Some(self.gone)));
         }
+        self.gone = overdue - came;
+        let gone = self.gone;
+        self.wanted
+            .take_if(|wanted| wanted.gone.is_some_and(|before| gone <= before));
         let Some(wanted) = &mut self.wanted else { return false };
-        if self.key_frames.begun() > wanted.begun {
-            self.wanted = None;
-            return false;
-        }
         // Of a track that is muted, or that the server holds back, nothing comes because it is asked for.
         if !is_sent || now < wanted.ask_at {
             return false;
@@ -153,11 +167,11 @@ mod tests {
     const TICK: Duration = Duration::from_millis(250);
 
     /// Looks four times a second at a track that sends all the time; answers when it was asked, in looks.
-    fn asked(pictures: &mut Pictures, from: Arrival, looks: u32, unrepaired: u64) -> Vec<u32> {
+    fn asked(pictures: &mut Pictures, from: Arrival, looks: u32, (overdue, came): (u64, u64)) -> Vec<u32> {
         (1..=looks)
             .filter(|&look| {
                 let packets = pictures.packets + 10;
-                pictures.look(from.saturating_add(TICK * look), packets, unrepaired)
+                pictures.look(from.saturating_add(TICK * look), packets, overdue, came)
             })
             .collect()
     }
@@ -167,34 +181,50 @@ mod tests {
         let (key_frames, now) = (KeyFrames::default(), Arrival::from_nanos(1));
         let mut pictures = Pictures::new(key_frames.clone(), now);
         key_frames.begin();
-        assert!(asked(&mut pictures, now, 100, 0).is_empty());
+        assert!(asked(&mut pictures, now, 100, (0, 0)).is_empty());
     }
 
     #[test]
     fn until_a_key_frame_begins_it_is_asked_for_less_and_less_often() {
         let (key_frames, now) = (KeyFrames::default(), Arrival::from_nanos(1));
         let mut pictures = Pictures::new(key_frames.clone(), now);
-        assert_eq!(asked(&mut pictures, now, 100, 0), [1, 3, 7, 15, 31, 63, 95]);
+        assert_eq!(asked(&mut pictures, now, 100, (0, 0)), [1, 3, 7, 15, 31, 63, 95]);
         key_frames.begin();
-        assert!(asked(&mut pictures, now.saturating_add(TICK * 100), 100, 0).is_empty());
+        assert!(asked(&mut pictures, now.saturating_add(TICK * 100), 100, (0, 0)).is_empty());
     }
 
     #[test]
-    fn what_is_lost_for_good_asks_for_another() {
+    fn what_does_not_come_in_time_asks_for_another() {
         let (key_frames, now) = (KeyFrames::default(), Arrival::from_nanos(1));
         let mut pictures = Pictures::new(key_frames.clone(), now);
         key_frames.begin();
-        assert!(asked(&mut pictures, now, 4, 0).is_empty());
-        assert_eq!(asked(&mut pictures, now.saturating_add(TICK * 4), 2, 3), [1]);
+        assert!(asked(&mut pictures, now, 4, (0, 0)).is_empty());
+        assert_eq!(asked(&mut pictures, now.saturating_add(TICK * 4), 2, (3, 0)), [1]);
         key_frames.begin();
-        assert!(asked(&mut pictures, now.saturating_add(TICK * 6), 100, 3).is_empty());
+        assert!(asked(&mut pictures, now.saturating_add(TICK * 6), 100, (3, 0)).is_empty());
+    }
+
+    #[test]
+    fn what_comes_late_is_waited_for_no_longer() {
+        let (key_frames, now) = (KeyFrames::default(), Arrival::from_nanos(1));
+        let mut pictures = Pictures::new(key_frames.clone(), now);
+        key_frames.begin();
+        // One is lost for good, and a key frame follows.
+        assert_eq!(asked(&mut pictures, now, 1, (1, 0)), [1]);
+        key_frames.begin();
+        // Another one comes late: nothing more is asked for.
+        assert_eq!(asked(&mut pictures, now.saturating_add(TICK * 4), 1, (2, 0)), [1]);
+        let later = now.saturating_add(TICK * 5);
+        assert!(asked(&mut pictures, later, 100, (2, 1)).is_empty());
+        // So the next that does not come has not to wait for its turn.
+        assert_eq!(asked(&mut pictures, later.saturating_add(TICK), 1, (3, 1)), [1]);
     }
 
     #[test]
     fn of_what_sends_nothing_nothing_is_asked() {
         let now = Arrival::from_nanos(1);
         let mut pictures = Pictures::new(KeyFrames::default(), now);
-        assert!((1..100).all(|look| !pictures.look(now.saturating_add(TICK * look), 0, 0)));
+        assert!((1..100).all(|look| !pictures.look(now.saturating_add(TICK * look), 0, 0, 0)));
     }
 
     #[test]
@@ -213,8 +243,8 @@ mod tests {
         let (key_frames, now) = (KeyFrames::default(), Arrival::from_nanos(1));
         let mut pictures = Pictures::new(key_frames.clone(), now);
         key_frames.begin();
-        assert!(asked(&mut pictures, now, 4, 0).is_empty());
+        assert!(asked(&mut pictures, now, 4, (0, 0)).is_empty());
         pictures.begin_again(now);
-        assert_eq!(asked(&mut pictures, now, 4, 0), [1, 3]);
+        assert_eq!(asked(&mut pictures, now, 4, (0, 0)), [1, 3]);
     }
 }

@@ -30,8 +30,9 @@ impl Tapped {
         let track = self.track.rtc_track();
         let counters = track.counters();
         let packets = counters.iter().map(|stream| stream.packets).sum();
-        let unrepaired = counters.iter().map(|stream| stream.unrepaired).sum();
-        if pictures.look(now, packets, unrepaired) {
+        let overdue = counters.iter().map(|stream| stream.overdue).sum();
+        let came = counters.iter().map(|stream| stream.came_overdue).sum();
+        if pictures.look(now, packets, overdue, came) {
             tracing::debug!(track = %self.publication.sid(), "a key frame is asked for");
             track.request_key_frame();
         }

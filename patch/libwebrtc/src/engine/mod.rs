@@ -47,6 +47,8 @@ use crate::session_description::SessionDescription;
 /// Where an engine lives: gives access to it under its lock, with the time, and carries out what comes of it.
 pub(crate) trait Host: Send + Sync {
     fn with_engine(&self, act: &mut dyn FnMut(&mut Engine, Instant));
+    /// For what changes nothing, so that there is nothing to carry out.
+    fn look_at_engine(&self, look: &mut dyn FnMut(&Engine));
 }
 
 /// A way back to the host for everything that outlives a call: it does not keep the connection alive.
@@ -64,6 +66,13 @@ impl HostRef {
     pub fn with_engine(&self, act: &mut dyn FnMut(&mut Engine, Instant)) {
         if let Some(host) = self.0.get().and_then(Weak::upgrade) {
             host.with_engine(act);
+        }
+    }
+
+    /// Looks at the engine, or not at all when the connection is gone.
+    pub fn look_at_engine(&self, look: &mut dyn FnMut(&Engine)) {
+        if let Some(host) = self.0.get().and_then(Weak::upgrade) {
+            host.look_at_engine(look);
         }
     }
 }

@@ -173,7 +173,7 @@ impl RemoteTrack {
         let ssrcs = self.ssrcs();
         let mut counters = Vec::new();
         self.host
-            .with_engine(&mut |engine, _| counters = engine.inbound_counters(&ssrcs));
+            .look_at_engine(&mut |engine| counters = engine.inbound_counters(&ssrcs));
         if let Some(first) = counters.first_mut() {
             first.overflowed = self.overflowed.load(Ordering::Relaxed);
         }

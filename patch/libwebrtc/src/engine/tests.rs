@@ -32,6 +32,10 @@ impl Host for SimHost {
             act(engine, now);
         }
     }
+
+    fn look_at_engine(&self, look: &mut dyn FnMut(&Engine)) {
+        self.engine.lock().as_ref().into_iter().for_each(look);
+    }
 }
 
 struct Side {

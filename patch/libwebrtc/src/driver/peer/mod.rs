@@ -453,6 +453,10 @@ impl Host for Peer {
     fn with_engine(&self, act: &mut dyn FnMut(&mut Engine, Instant)) {
         self.act(|inner, now| act(&mut inner.engine, now));
     }
+
+    fn look_at_engine(&self, look: &mut dyn FnMut(&Engine)) {
+        look(&self.inner.lock().engine);
+    }
 }
 
 impl Drop for Peer {

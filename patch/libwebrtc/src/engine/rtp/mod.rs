@@ -6,6 +6,7 @@
 
 mod interceptor;
 pub(crate) mod receive;
+mod repair;
 pub(crate) mod send;
 
 use std::collections::{HashMap, VecDeque};

@@ -1,19 +1,14 @@
 //! Reception of one RTP stream: order, repair, reports. No sockets, no clock.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rtc::rtcp::reception_report::ReceptionReport;
 
+use super::repair::Repair;
 use crate::engine::remote::RemoteTrack;
 use crate::raw::{InboundCounters, SenderReport};
 
-/// A gap is only asked for after this long: packets that merely changed places need no repair.
-const REORDER_WAIT: Duration = Duration::from_millis(10);
-/// LiveKit's SFU answers one packet's requests at most every 100 ms and three times; asking more often is flooding.
-const RETRY_EVERY: Duration = Duration::from_millis(110);
-const MAX_TRIES: u8 = 6;
 /// More than this at once is a jump (a new source behind the same SSRC, an outage), not loss that repair could mend.
 const MAX_GAP: u64 = 512;
 /// How far back a packet can be told from its copy, in packets.
@@ -25,12 +20,6 @@ const FIRST_CYCLE: u64 = 1 << 16;
 pub(crate) enum Verdict {
     Deliver,
     Duplicate,
-}
-
-struct Missing {
-    sequence: u64,
-    ask_at: Instant,
-    tries: u8,
 }
 
 struct LastReport {
@@ -97,7 +86,7 @@ pub(crate) struct InboundStream {
     clock_rate: u32,
     nack: bool,
     order: Option<Order>,
-    missing: VecDeque<Missing>,
+    repair: Repair,
     counters: InboundCounters,
     jitter_ticks: f64,
     last_transit: Option<(u32, Instant)>,
@@ -116,7 +105,7 @@ impl InboundStream {
             clock_rate,
             nack,
             order: None,
-            missing: VecDeque::new(),
+            repair: Repair::default(),
             counters: InboundCounters {
                 ssrc,
                 ..InboundCounters::default()
@@ -150,25 +139,18 @@ impl InboundStream {
         if extended > order.highest {
             let gap = extended - order.highest - 1;
             if gap > MAX_GAP {
-                self.counters.unrepaired += self.missing.len() as u64;
-                self.missing.clear();
+                self.repair.give_up(&mut self.counters, |_| true);
                 // Not loss: the stream goes on from here.
                 order.first += gap;
             } else if self.nack {
-                let ask_at = now + REORDER_WAIT;
-                let gone = order.highest + 1..extended;
-                self.missing.extend(gone.map(|sequence| Missing {
-                    sequence,
-                    ask_at,
-                    tries: 0,
-                }));
+                self.repair.missing(now, order.highest + 1..extended);
             }
             order.advance_to(extended);
         } else if extended + WINDOW <= order.highest || order.is_seen(extended) {
             self.counters.duplicates += 1;
             return Verdict::Duplicate;
         } else {
-            self.missing.retain(|m| m.sequence != extended);
+            self.repair.found(now, extended, &mut self.counters);
             // Older than what came first: the stream began earlier than it seemed.
             order.first = order.first.min(extended);
         }
@@ -207,25 +189,12 @@ impl InboundStream {
 
     /// When [`Self::requests`] has something to say next.
     pub fn next_request(&self) -> Option<Instant> {
-        self.missing.iter().map(|m| m.ask_at).min()
+        self.repair.next_request()
     }
 
     /// Sequence numbers to ask for now. What has been asked for often enough is given up.
     pub fn requests(&mut self, now: Instant) -> Vec<u16> {
-        let given_up = self.missing.len();
-        self.missing.retain(|m| m.tries < MAX_TRIES || m.ask_at > now);
-        self.counters.unrepaired += (given_up - self.missing.len()) as u64;
-        let mut asked = Vec::new();
-        for missing in self.missing.iter_mut().filter(|m| m.ask_at <= now) {
-            missing.tries += 1;
-            missing.ask_at = now + RETRY_EVERY;
-            asked.push(missing.sequence as u16);
-        }
-        if !asked.is_empty() {
-            self.counters.nacks += 1;
-            self.counters.nacked += asked.len() as u64;
-        }
-        asked
+        self.repair.requests(now, &mut self.counters)
     }
 
     /// The report block of RFC 3550 §6.4.1, if anything was heard since the last one.
@@ -281,6 +250,7 @@ impl InboundStream {
 
 #[cfg(test)]
 mod tests {
+    use super::super::repair::MAX_TRIES;
     use super::*;
     use proptest::prelude::*;
 
@@ -343,6 +313,45 @@ mod tests {
             None,
             "nothing is asked for after the stream has ended"
         );
+    }
+
+    #[test]
+    fn what_two_requests_do_not_bring_is_overdue() {
+        let (mut s, t) = (stream(), origin());
+        s.receive(t, 0, 0, 100, false);
+        s.receive(t, 2, 0, 100, false);
+        for ms in [10, 120, 229] {
+            s.requests(at(t, ms));
+        }
+        assert_eq!(s.counters().overdue, 0);
+        s.requests(at(t, 230));
+        assert_eq!((s.counters().overdue, s.counters().unrepaired), (1, 0));
+        for ms in (240..5_000).step_by(10) {
+            s.requests(at(t, ms));
+        }
+        let counters = s.counters();
+        assert_eq!((counters.overdue, counters.unrepaired), (1, 1), "counted once");
+        assert_eq!(counters.came_overdue, 0);
+    }
+
+    #[test]
+    fn a_far_server_has_longer_to_answer() {
+        let (mut s, t) = (stream(), origin());
+        let mut now = 0;
+        // Each packet of odd number is lost, asked for, and comes 300 ms later.
+        for sequence in (0..40).step_by(2) {
+            s.receive(at(t, now), sequence, 0, 100, false);
+            for _ in 0..30 {
+                now += 10;
+                s.requests(at(t, now));
+            }
+            if sequence > 0 {
+                s.receive(at(t, now), sequence - 1, 0, 100, true);
+            }
+        }
+        // What is not known yet is learnt by the first.
+        let counters = s.counters();
+        assert_eq!((counters.overdue, counters.came_overdue, counters.lost), (1, 1, 0));
     }
 
     #[test]
