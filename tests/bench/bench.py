@@ -29,6 +29,8 @@ ROOMS = int(os.environ.get("BENCH_ROOMS", "10000"))
 SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
 CONNECTIONS = int(os.environ.get("BENCH_CONNECTIONS", "32"))
 CORES = len(os.sched_getaffinity(0))
+# Neither service works for so long on one request, in ms; a sender that waits for a delayed acknowledgement takes 40.
+ALONE_MS = 20
 KEY = "a key for one benchmark only"
 LIVEKIT_KEY, LIVEKIT_SECRET = "benchkey", "the secret of a server that is not asked here"
 LIVEKIT_URL = "ws://127.0.0.1:9"
@@ -99,13 +101,15 @@ def memory_mib(pid: int) -> float:
     return sum(int(re.search(r"VmRSS:\s+(\d+)", text)[1]) for text in status) / 1024
 
 
-def load(port: int, method: str, path: str, body: Any, seconds: int, folder: Path) -> dict[str, Any]:
+def load(
+    port: int, method: str, path: str, body: Any, seconds: int, folder: Path, connections: int = CONNECTIONS
+) -> dict[str, Any]:
     script = folder / "wrk.lua"
     written = "nil" if body is None else json.dumps(json.dumps(body))
     script.write_text(LUA % (method, written, KEY))
-    threads = str(min(2, CORES))
+    threads = str(min(2, CORES, connections))
     told = subprocess.run(
-        ["wrk", "-t", threads, "-c", str(CONNECTIONS), "-d", f"{seconds}s", "-s", str(script),
+        ["wrk", "-t", threads, "-c", str(connections), "-d", f"{seconds}s", "-s", str(script),
          f"http://127.0.0.1:{port}{path}"],
         check=True, capture_output=True, text=True,
     ).stdout
@@ -125,6 +129,9 @@ def measure(port: int, pid: int, room: str, folder: Path) -> dict[str, Any]:
     for name, (method, path, body) in calls.items():
         # The first requests fill caches and pools.
         load(port, method, path, body, 2, folder)
+        alone = load(port, method, path, body, 1, folder, connections=1)
+        if alone["p50_ms"] > ALONE_MS:
+            sys.exit(f"{name}: a single caller waits {alone['p50_ms']:.0f} ms; that is no work but a timer")
         measured["calls"][name] = load(port, method, path, body, SECONDS, folder)
     measured["loaded_mib"] = memory_mib(pid)
     return measured
@@ -205,6 +212,7 @@ def main() -> None:
         "load": "wrk", "greffier": ours, "fastapi": theirs, "ratio": {},
     }
     print(f"{len(views)} rooms, {CONNECTIONS} connections, {CORES} cores shared with wrk, {SECONDS} s each")
+    print(f"FastAPI on uvicorn with uvloop and httptools, {CORES} worker processes")
     print(f"{'':26}{'':>10}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}")
     for call in ours["calls"]:
         for who, measured in (("Greffier", ours), ("FastAPI", theirs)):
