@@ -374,6 +374,7 @@ proptest! {
     ) {
         let Fixture { codec, packets, frames: encoded } = fixtures::all().into_iter().nth(which).unwrap();
         let count = packets.len();
+        let last = packets[count - 1].sequence;
         let mut travelling = packets;
         for copy in copies {
             let copy = travelling[copy.index(count)].clone();
@@ -386,6 +387,8 @@ proptest! {
         for loss in losses {
             travelling.remove(loss.index(travelling.len()));
         }
+        // Nothing comes after the last packet that would tell of its loss.
+        let ends = travelling.iter().any(|packet| packet.sequence == last);
         let mut reorder = Reorder::new(Patience::OFFLINE);
         let mut input = Vec::new();
         for (at, packet) in travelling.into_iter().enumerate() {
@@ -401,7 +404,7 @@ proptest! {
         prop_assert!(frames.first().is_none_or(|frame| frame.keyframe));
         let lost: u64 = gaps(&units).iter().map(|gap| gap.packets_lost).sum();
         prop_assert_eq!(lost, reorder.stats().lost);
-        if frames.len() < encoded.len() && !frames.is_empty() {
+        if ends && frames.len() < encoded.len() && !frames.is_empty() {
             prop_assert!(!gaps(&units).is_empty() || frames[0].packets.start > 65_530);
         }
     }
