@@ -197,6 +197,10 @@ async fn assemble(
         recording_id: String,
         participants: i64,
     }
+    // Of none nothing need be asked, and a list of rooms has none most of the time.
+    if models.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids = || models.iter().map(|model| model.id.clone());
     let mut labels_of: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for row in labels::Entity::find()
