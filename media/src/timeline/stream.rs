@@ -1,7 +1,6 @@
 //! What is known of one stream's time, and where its timestamps jumped.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use super::{
     SpanCurves,
@@ -117,27 +116,19 @@ impl Span {
     fn wall_curve(&self) -> Curve {
         let mut reports = self.reports.clone();
         reports.sort_unstable();
-        let mut blocks: Vec<Range<usize>> = Vec::new();
-        for (at, report) in reports.iter().enumerate() {
-            let is_of = |block: &Range<usize>| {
-                block.len() < BLOCK_REPORTS || reports[block.start].0.div_euclid(BLOCK) == report.0.div_euclid(BLOCK)
-            };
-            match blocks.last_mut() {
-                Some(block) if is_of(block) => block.end = at + 1,
-                _ => blocks.push(at..at + 1),
-            }
+        let block = |report: &(i64, i64)| report.0.div_euclid(BLOCK);
+        let mut points = Vec::new();
+        let mut rest = &*reports;
+        while let Some(first) = rest.first() {
+            let cut = (BLOCK_REPORTS..=rest.len().saturating_sub(BLOCK_REPORTS))
+                .find(|&at| block(&rest[at]) != block(first))
+                .unwrap_or(rest.len());
+            let (reports, after) = rest.split_at(cut);
+            let media = median(reports.iter().map(|report| report.0));
+            points.extend(media.zip(median(reports.iter().map(|report| report.1))));
+            rest = after;
         }
-        if let [.., before, last] = &mut *blocks
-            && last.len() < BLOCK_REPORTS
-        {
-            before.end = last.end;
-            blocks.pop();
-        }
-        let points = blocks.into_iter().filter_map(|block| {
-            let media = median(reports[block.clone()].iter().map(|report| report.0))?;
-            Some((media, median(reports[block].iter().map(|report| report.1))?))
-        });
-        Curve::new(points.collect()).flattened()
+        Curve::new(points).flattened()
     }
 }
 

@@ -163,7 +163,7 @@ impl PeerConnection {
     fn receives(&self, kind: MediaType) -> bool {
         use RtpTransceiverDirection::{RecvOnly, SendRecv};
         let mut found = false;
-        self.peer.with_engine(&mut |engine, _| {
+        self.peer.look_at_engine(&mut |engine| {
             found = engine
                 .transceivers()
                 .iter()
@@ -279,14 +279,14 @@ impl PeerConnection {
     pub fn current_local_description(&self) -> Option<SessionDescription> {
         let mut description = None;
         self.peer
-            .with_engine(&mut |engine, _| description = engine.local_description());
+            .look_at_engine(&mut |engine| description = engine.local_description());
         description
     }
 
     pub fn current_remote_description(&self) -> Option<SessionDescription> {
         let mut description = None;
         self.peer
-            .with_engine(&mut |engine, _| description = engine.remote_description());
+            .look_at_engine(&mut |engine| description = engine.remote_description());
         description
     }
 
@@ -305,7 +305,7 @@ impl PeerConnection {
     pub fn transceivers(&self) -> Vec<RtpTransceiver> {
         let mut transceivers = Vec::new();
         self.peer
-            .with_engine(&mut |engine, _| transceivers = engine.transceivers());
+            .look_at_engine(&mut |engine| transceivers = engine.transceivers());
         transceivers.into_iter().map(RtpTransceiver::new).collect()
     }
 

@@ -63,7 +63,7 @@ fn chromium_meets_a_peer() {
                 .join()
                 .publish(Camera::vp8())
                 .publish(Microphone::opus())
-                .at(12.5)
+                .at(6.5)
                 .leave()
         })
         .start(&server)

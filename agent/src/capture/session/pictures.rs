@@ -1,5 +1,5 @@
-//! Whether a video track can be seen: from its first packets on, and again after what does not come in time. Where it cannot, a
-//! key frame is asked for (RFC 4585 §6.3.1), as whoever decodes it would.
+//! Whether a video track can be seen: from its first packets on, and again after what does not come in time. Where it
+//! cannot, a key frame is asked for (RFC 4585 §6.3.1), as whoever decodes it would.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -176,18 +176,22 @@ mod tests {
             .collect()
     }
 
+    /// A track that has just begun, and what its packets tell.
+    fn track() -> (KeyFrames, Arrival, Pictures) {
+        let (key_frames, now) = (KeyFrames::default(), Arrival::from_nanos(1));
+        (key_frames.clone(), now, Pictures::new(key_frames, now))
+    }
+
     #[test]
     fn a_track_that_begins_with_a_key_frame_is_left_alone() {
-        let (key_frames, now) = (KeyFrames::default(), Arrival::from_nanos(1));
-        let mut pictures = Pictures::new(key_frames.clone(), now);
+        let (key_frames, now, mut pictures) = track();
         key_frames.begin();
         assert!(asked(&mut pictures, now, 100, (0, 0)).is_empty());
     }
 
     #[test]
     fn until_a_key_frame_begins_it_is_asked_for_less_and_less_often() {
-        let (key_frames, now) = (KeyFrames::default(), Arrival::from_nanos(1));
-        let mut pictures = Pictures::new(key_frames.clone(), now);
+        let (key_frames, now, mut pictures) = track();
         assert_eq!(asked(&mut pictures, now, 100, (0, 0)), [1, 3, 7, 15, 31, 63, 95]);
         key_frames.begin();
         assert!(asked(&mut pictures, now.saturating_add(TICK * 100), 100, (0, 0)).is_empty());
@@ -195,8 +199,7 @@ mod tests {
 
     #[test]
     fn what_does_not_come_in_time_asks_for_another() {
-        let (key_frames, now) = (KeyFrames::default(), Arrival::from_nanos(1));
-        let mut pictures = Pictures::new(key_frames.clone(), now);
+        let (key_frames, now, mut pictures) = track();
         key_frames.begin();
         assert!(asked(&mut pictures, now, 4, (0, 0)).is_empty());
         assert_eq!(asked(&mut pictures, now.saturating_add(TICK * 4), 2, (3, 0)), [1]);
@@ -206,8 +209,7 @@ mod tests {
 
     #[test]
     fn what_comes_late_is_waited_for_no_longer() {
-        let (key_frames, now) = (KeyFrames::default(), Arrival::from_nanos(1));
-        let mut pictures = Pictures::new(key_frames.clone(), now);
+        let (key_frames, now, mut pictures) = track();
         key_frames.begin();
         // One is lost for good, and a key frame follows.
         assert_eq!(asked(&mut pictures, now, 1, (1, 0)), [1]);
@@ -240,8 +242,7 @@ mod tests {
 
     #[test]
     fn after_a_pause_the_key_frames_of_before_do_not_count() {
-        let (key_frames, now) = (KeyFrames::default(), Arrival::from_nanos(1));
-        let mut pictures = Pictures::new(key_frames.clone(), now);
+        let (key_frames, now, mut pictures) = track();
         key_frames.begin();
         assert!(asked(&mut pictures, now, 4, (0, 0)).is_empty());
         pictures.begin_again(now);
