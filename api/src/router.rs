@@ -9,6 +9,7 @@ use axum::{
     middleware::from_fn_with_state,
 };
 use greffier_agent::supervisor::TaskKind;
+use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{
@@ -39,24 +40,28 @@ pub fn router(config: ApiConfig, services: Services) -> Result<Router, SetupErro
     let docs = SwaggerUi::new("/docs")
         .url("/api/openapi.json", document)
         .config(Config::default().validator_url("none").persist_authorization(true));
-    let with = |app: &App| app.clone();
+    let with = || app.clone();
+    // One stack, from the outside in: layers put on a router one by one are each a service of their own, which a request
+    // copies with all that are below it.
+    let passed = ServiceBuilder::new()
+        .layer(from_fn_with_state(with(), layers::find_address))
+        .layer(from_fn_with_state(with(), layers::observe))
+        .layer(from_fn_with_state(with(), layers::security_headers))
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(cors(&app.config))
+        .layer(compression())
+        .layer(from_fn_with_state(with(), layers::limit_addresses))
+        .layer(from_fn_with_state(with(), layers::within_time))
+        .layer(from_fn_with_state(with(), layers::audit))
+        .layer(from_fn_with_state(with(), layers::forget_sessions))
+        .layer(from_fn_with_state(with(), layers::once))
+        .layer(DefaultBodyLimit::max(app.config.limits.body_bytes));
     Ok(routes
         .with_state(app.clone())
         .merge(docs)
         .method_not_allowed_fallback(web::method_not_allowed)
         .fallback(web::fallback)
-        .layer(DefaultBodyLimit::max(app.config.limits.body_bytes))
-        .layer(from_fn_with_state(with(&app), layers::once))
-        .layer(from_fn_with_state(with(&app), layers::forget_sessions))
-        .layer(from_fn_with_state(with(&app), layers::audit))
-        .layer(from_fn_with_state(with(&app), layers::within_time))
-        .layer(from_fn_with_state(with(&app), layers::limit_addresses))
-        .layer(compression())
-        .layer(cors(&app.config))
-        .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(from_fn_with_state(with(&app), layers::security_headers))
-        .layer(from_fn_with_state(with(&app), layers::observe))
-        .layer(from_fn_with_state(with(&app), layers::find_address)))
+        .layer(passed))
 }
 
 fn tidy(app: &App) {

@@ -2,12 +2,15 @@
 
 use std::{collections::HashMap, ops::Deref, sync::Arc};
 
+use axum::body::Bytes;
 use greffier_agent::{
     auto::Hints, clock::SystemClock, livekit::LiveKit, load::HelperConfig, recorder::Recorder, renders::Renders,
     supervisor::Supervisor, webhook::Outbox,
 };
 use greffier_media::time::{Arrival, Clock as _};
-use greffier_store::{MeetingError, SessionId, Store, accounts::User, ledger::NewAudit};
+use greffier_store::{
+    MeetingError, Memo, RoomId, SessionId, Store, accounts::User, ledger::NewAudit, meetings::RoomFilter,
+};
 use jsonwebtoken::errors::Error as JwtError;
 use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
@@ -94,6 +97,8 @@ pub(crate) struct Shared {
     pub audited: crate::layers::Audited,
     /// How many changes may be under way.
     pub changes: crate::layers::Changes,
+    /// Lists of rooms as they went out: which, from where on, how many.
+    pub room_pages: Memo<(RoomFilter, Option<RoomId>, u64), Bytes>,
 }
 
 impl Deref for App {
@@ -103,6 +108,9 @@ impl Deref for App {
         &self.0
     }
 }
+
+/// Bytes of lists of rooms that are remembered.
+const ROOM_PAGES: u64 = 16 << 20;
 
 /// Languages that pages and messages are in.
 pub(crate) const LANGUAGES: [&str; 2] = ["en", "fr"];
@@ -134,6 +142,7 @@ impl App {
             started: services.clock.now(),
             audited: crate::layers::Audited::default(),
             changes: crate::layers::Changes::default(),
+            room_pages: Memo::weighed(Arc::new(services.clock), 512, ROOM_PAGES, |page| page.len() as u64),
             config,
             services,
         })))
@@ -189,6 +198,11 @@ impl App {
         if let Some(principal) = self.keys.find(token) {
             return Ok(Some(principal));
         }
+        // Boxed: it is as large as asking another server takes.
+        Box::pin(self.look_up(token)).await
+    }
+
+    async fn look_up(&self, token: &str) -> ApiResult<Option<Principal>> {
         if token.starts_with("gk_") {
             return self.api_key(token).await;
         }

@@ -2,8 +2,10 @@
 
     python bench.py GREFFIER [OUTPUT.json]          # run.sh does it all
 
-The load is wrk's (Debian's package). Both services run alone, one after the other, on this machine; so does wrk, which is why
-only the ratio says something. BENCH_ROOMS (10000), BENCH_SECONDS (8) for each measurement, BENCH_CONNECTIONS (32).
+The load is wrk's (Debian's package): tokens for any of the rooms, any page of the list. Both services run alone, one after the
+other, on this machine; so does wrk, which is why only the ratio says something. Greffier remembers what it has read until that
+changes, so it is measured once more while rooms change. BENCH_ROOMS (10000), BENCH_SECONDS (8) for each measurement,
+BENCH_CONNECTIONS (32), BENCH_CHANGES (10) a second.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +31,7 @@ HERE = Path(__file__).parent
 ROOMS = int(os.environ.get("BENCH_ROOMS", "10000"))
 SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
 CONNECTIONS = int(os.environ.get("BENCH_CONNECTIONS", "32"))
+CHANGES = int(os.environ.get("BENCH_CHANGES", "10"))
 CORES = len(os.sched_getaffinity(0))
 # Neither service works for so long on one request, in ms; a sender that waits for a delayed acknowledgement takes 40.
 ALONE_MS = 20
@@ -35,12 +39,25 @@ KEY = "a key for one benchmark only"
 LIVEKIT_KEY, LIVEKIT_SECRET = "benchkey", "the secret of a server that is not asked here"
 LIVEKIT_URL = "ws://127.0.0.1:9"
 
-# What wrk counted, as one line of JSON. Latencies are in microseconds.
+# Any of the requests of a file, one a line: method, path, body. What wrk counted goes out as one line of JSON, in microseconds.
 LUA = """
-wrk.method = "%s"
-wrk.body = %s
-wrk.headers["authorization"] = "Bearer %s"
-wrk.headers["content-type"] = "application/json"
+local requests = {}
+local headers = { ["authorization"] = "Bearer %s", ["content-type"] = "application/json" }
+local threads = 0
+setup = function(thread)
+  threads = threads + 1
+  thread:set("number", threads)
+end
+init = function()
+  math.randomseed(number)
+  for line in io.lines("%s") do
+    local method, path, body = line:match("^(%%S+) (%%S+) ?(.*)$")
+    requests[#requests + 1] = wrk.format(method, path, headers, body ~= "" and body or nil)
+  end
+end
+request = function()
+  return requests[math.random(#requests)]
+end
 done = function(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(
@@ -101,16 +118,13 @@ def memory_mib(pid: int) -> float:
     return sum(int(re.search(r"VmRSS:\s+(\d+)", text)[1]) for text in status) / 1024
 
 
-def load(
-    port: int, method: str, path: str, body: Any, seconds: int, folder: Path, connections: int = CONNECTIONS
-) -> dict[str, Any]:
-    script = folder / "wrk.lua"
-    written = "nil" if body is None else json.dumps(json.dumps(body))
-    script.write_text(LUA % (method, written, KEY))
+def load(port: int, requests: list[str], seconds: int, folder: Path, connections: int = CONNECTIONS) -> dict[str, Any]:
+    asked, script = folder / "requests", folder / "wrk.lua"
+    asked.write_text("".join(f"{request}\n" for request in requests))
+    script.write_text(LUA % (KEY, asked))
     threads = str(min(2, CORES, connections))
     told = subprocess.run(
-        ["wrk", "-t", threads, "-c", str(connections), "-d", f"{seconds}s", "-s", str(script),
-         f"http://127.0.0.1:{port}{path}"],
+        ["wrk", "-t", threads, "-c", str(connections), "-d", f"{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"],
         check=True, capture_output=True, text=True,
     ).stdout
     figures = json.loads(told.strip().splitlines()[-1])
@@ -120,21 +134,51 @@ def load(
     return figures
 
 
-def measure(port: int, pid: int, room: str, folder: Path) -> dict[str, Any]:
-    calls = {
-        "POST /api/livekit/token": ("POST", "/api/livekit/token", {"room": room, "identity": "ana"}),
-        "GET /api/livekit/rooms": ("GET", "/api/livekit/rooms", None),
+def calls(port: int) -> dict[str, list[str]]:
+    """What is asked, of which one after the other is picked at random: each room, and each page of the list."""
+    tokens = [json.dumps({"room": f"room-{number:05}", "identity": "ana"}) for number in range(ROOMS)]
+    pages = ["/api/livekit/rooms"]
+    while cursor := ask(port, "GET", pages[-1])[1].get("next_cursor"):
+        pages.append(f"/api/livekit/rooms?cursor={cursor}")
+    return {
+        "POST /api/livekit/token": [f"POST /api/livekit/token {body}" for body in tokens],
+        "GET /api/livekit/rooms": [f"GET {page}" for page in pages],
     }
+
+
+def measure(port: int, pid: int, folder: Path) -> dict[str, Any]:
     measured: dict[str, Any] = {"idle_mib": memory_mib(pid), "calls": {}}
-    for name, (method, path, body) in calls.items():
+    for name, requests in calls(port).items():
         # The first requests fill caches and pools.
-        load(port, method, path, body, 2, folder)
-        alone = load(port, method, path, body, 1, folder, connections=1)
+        load(port, requests, 2, folder)
+        alone = load(port, requests, 1, folder, connections=1)
         if alone["p50_ms"] > ALONE_MS:
             sys.exit(f"{name}: a single caller waits {alone['p50_ms']:.0f} ms; that is no work but a timer")
-        measured["calls"][name] = load(port, method, path, body, SECONDS, folder)
+        measured["calls"][name] = load(port, requests, SECONDS, folder)
     measured["loaded_mib"] = memory_mib(pid)
     return measured
+
+
+@contextlib.contextmanager
+def changing(port: int) -> Iterator[None]:
+    """Rooms are renamed for as long as the block goes on, CHANGES a second."""
+    over = threading.Event()
+
+    def change() -> None:
+        number = 0
+        while not over.wait(1 / CHANGES):
+            number += 1
+            status, told = ask(port, "PATCH", f"/api/livekit/rooms/room-{number % ROOMS:05}", {"title": f"Renamed {number}"})
+            if status != 200:
+                sys.exit(f"{status}: {told}")
+
+    with concurrent.futures.ThreadPoolExecutor(1) as one:
+        changes = one.submit(change)
+        try:
+            yield
+        finally:
+            over.set()
+            changes.result()
 
 
 def fill(port: int) -> list[dict[str, Any]]:
@@ -174,7 +218,10 @@ def greffier(program: str, folder: Path) -> tuple[dict[str, Any], list[dict[str,
         views = fill(port)
         print(f"{len(views)} rooms made in {time.monotonic() - began:.1f} s", file=sys.stderr)
         shown = ask(port, "GET", "/api/livekit/rooms")[1]
-        return measure(port, pid, "room-00000", folder), views, shown
+        measured = measure(port, pid, folder)
+        with changing(port):
+            measured["changing"] = {name: load(port, requests, SECONDS, folder) for name, requests in calls(port).items()}
+        return measured, views, shown
 
 
 def fastapi(views: list[dict[str, Any]], shown: Any, folder: Path) -> dict[str, Any]:
@@ -198,7 +245,7 @@ def fastapi(views: list[dict[str, Any]], shown: Any, folder: Path) -> dict[str, 
         same = ask(port, "GET", "/api/livekit/rooms")[1]
         if same["items"] != shown["items"]:
             sys.exit("the two lists differ")
-        return measure(port, pid, "room-00000", folder)
+        return measure(port, pid, folder)
 
 
 def main() -> None:
@@ -212,11 +259,13 @@ def main() -> None:
         "load": "wrk", "greffier": ours, "fastapi": theirs, "ratio": {},
     }
     print(f"{len(views)} rooms, {CONNECTIONS} connections, {CORES} cores shared with wrk, {SECONDS} s each")
+    print(f"changing: Greffier, while {CHANGES} rooms a second are renamed")
     print(f"FastAPI on uvicorn with uvloop and httptools, {CORES} worker processes")
     print(f"{'':26}{'':>10}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}")
     for call in ours["calls"]:
-        for who, measured in (("Greffier", ours), ("FastAPI", theirs)):
-            figures = measured["calls"][call]
+        rows = (("Greffier", ours["calls"]), ("FastAPI", theirs["calls"]), ("changing", ours["changing"]))
+        for who, measured in rows:
+            figures = measured[call]
             print(f"{call:26}{who:>10}{figures['per_second']:>12.0f}{figures['p50_ms']:>9.2f}{figures['p99_ms']:>9.2f}")
         ratio = ours["calls"][call]["per_second"] / theirs["calls"][call]["per_second"]
         result["ratio"][call] = ratio

@@ -8,6 +8,6 @@ mod query;
 
 pub(crate) use json::{Body, refused as body_refused};
 pub(crate) use object::{maybe_object, object, objects};
-pub(crate) use page::{Page, PageQuery};
+pub(crate) use page::{Page, PageQuery, Written};
 pub(crate) use path::Id;
 pub(crate) use query::{Params, given};

@@ -1,5 +1,10 @@
 //! Pages of lists.
 
+use axum::{
+    body::Bytes,
+    http::header,
+    response::{IntoResponse, Response},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -33,6 +38,15 @@ impl<T> Page<T> {
             items: items.into_iter().map(Into::into).collect(),
             next_cursor: None,
         }
+    }
+}
+
+/// One that is JSON text already.
+pub(crate) struct Written(pub Bytes);
+
+impl IntoResponse for Written {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "application/json")], self.0).into_response()
     }
 }
 

@@ -101,7 +101,9 @@ pub(crate) async fn prepare(app: &App, room: &Room) {
         ..CreateRoomOptions::default()
     };
     let livekit = &app.services.livekit;
-    if let Err(error) = livekit.room_client().create_room(room.name.as_str(), options).await {
+    let client = livekit.room_client();
+    // Boxed, as few rooms need it.
+    if let Err(error) = Box::pin(client.create_room(room.name.as_str(), options)).await {
         let error = livekit.error(error, "room");
         tracing::warn!(room = %room.name, %error, "the server could not be told how many the room takes");
     }

@@ -6,13 +6,14 @@
 //! SQLite has one writer at a time. So there is one connection for transactions, which waits its turn in the pool
 //! rather than in SQLite's busy handler, and others for reading, which see a snapshot and never wait (WAL).
 
+mod changes;
 pub(crate) mod column;
 mod error;
 mod migrations;
 mod schema;
 mod table;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
@@ -22,12 +23,14 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub use changes::Version;
+pub(crate) use changes::Watched;
 pub use error::DatabaseError;
 pub(crate) use error::NotUnique;
 pub(crate) use schema::{Schema, SchemaDifference};
 pub(crate) use table::table;
 
-use self::migrations::Migrator;
+use self::{changes::Changes, migrations::Migrator};
 
 /// How long a statement waits for another process's transaction, or a task for a connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,6 +42,8 @@ const MIGRATION_LOCK: i64 = 0x6772_6566_6669_6572;
 /// Where the database is.
 #[derive(Debug, Clone)]
 pub(crate) enum Location {
+    /// The file of a data directory: whoever has that writes to it, and nobody else.
+    Own(PathBuf),
     SqliteFile(PathBuf),
     Postgres(SecretString),
 }
@@ -47,7 +52,7 @@ impl Location {
     /// From a `sqlite:` or `postgres:` URL; without one, the file `default`.
     pub(crate) fn new(url: Option<SecretString>, default: PathBuf) -> Result<Self, DatabaseError> {
         let Some(url) = url else {
-            return Ok(Self::SqliteFile(default));
+            return Ok(Self::Own(default));
         };
         let text = url.expose_secret();
         if let Some(path) = text.strip_prefix("sqlite://") {
@@ -77,31 +82,36 @@ pub(crate) enum Access {
 pub(crate) struct Database {
     write: DatabaseConnection,
     read: DatabaseConnection,
+    /// Only where nobody else writes.
+    changes: Option<Arc<Changes>>,
 }
 
 impl Database {
     /// Connects. With [`Access::ReadOnly`] the database refuses every change.
     pub(crate) async fn connect(location: &Location, connections: u32, access: Access) -> Result<Self, DatabaseError> {
         match location {
-            Location::SqliteFile(path) => {
-                let read = connect_sqlite(path.clone(), connections, Access::ReadOnly);
+            Location::Own(path) | Location::SqliteFile(path) => {
+                let read = connect_sqlite(path.clone(), connections, Access::ReadOnly, None);
                 if access == Access::ReadOnly {
                     let read = read.await?;
                     return Ok(Self {
                         write: read.clone(),
                         read,
+                        changes: None,
                     });
                 }
+                let changes = matches!(location, Location::Own(_)).then(Changes::new);
                 // The writer first: it makes the file.
-                let write = connect_sqlite(path.clone(), 1, Access::ReadWrite).await?;
+                let write = connect_sqlite(path.clone(), 1, Access::ReadWrite, changes.clone()).await?;
                 let read = read.await?;
-                Ok(Self { write, read })
+                Ok(Self { write, read, changes })
             }
             Location::Postgres(url) => {
                 let both = connect_postgres(url, connections, access).await?;
                 Ok(Self {
                     write: both.clone(),
                     read: both,
+                    changes: None,
                 })
             }
         }
@@ -132,6 +142,11 @@ impl Database {
     /// For reading what is committed.
     pub(crate) fn read(&self) -> &DatabaseConnection {
         &self.read
+    }
+
+    /// The version of what these tables hold now. `None` if it cannot be told: others write too, or somebody does just now.
+    pub(crate) fn version(&self, tables: &[Watched]) -> Option<Version> {
+        self.changes.as_ref()?.version(tables)
     }
 
     /// Begins a transaction that will write. Dropped without a commit, it leaves nothing.
@@ -171,8 +186,16 @@ fn options(url: &str, connections: u32) -> ConnectOptions {
     options
 }
 
-async fn connect_sqlite(path: PathBuf, connections: u32, access: Access) -> Result<DatabaseConnection, DbErr> {
+async fn connect_sqlite(
+    path: PathBuf,
+    connections: u32,
+    access: Access,
+    changes: Option<Arc<Changes>>,
+) -> Result<DatabaseConnection, DbErr> {
     let mut options = options("sqlite://unused", connections);
+    if let Some(changes) = changes {
+        options.map_sqlx_sqlite_pool_opts(move |pool| changes.watch(pool));
+    }
     options
         // A local file does not go away: connections are made once.
         .idle_timeout(None)

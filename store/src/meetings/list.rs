@@ -15,8 +15,9 @@ use super::{
     entity::{call_participants, calls, room_members, rooms},
 };
 use crate::{
-    DatabaseError, RoomId, UserId,
+    DatabaseError, RoomId, UserId, Version,
     accounts::names_of,
+    database::Watched,
     database::column::{Row, contains, from_time, to_name},
 };
 
@@ -38,7 +39,7 @@ pub enum RoomState {
 }
 
 /// Which rooms: those for which all that is given holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct RoomFilter {
     /// Of this person: owned or shared.
     pub member: Option<UserId>,
@@ -56,6 +57,20 @@ pub struct RoomFilter {
 }
 
 impl Rooms<'_> {
+    /// The version of what rooms and the recordings that run in them are read from. `None`: it cannot be told.
+    pub fn version(&self) -> Option<Version> {
+        self.0.database.version(&[
+            Watched::Rooms,
+            Watched::RoomMembers,
+            Watched::Users,
+            Watched::Calls,
+            Watched::CallParticipants,
+            Watched::Recordings,
+            Watched::RecordingLabels,
+            Watched::Participants,
+        ])
+    }
+
     /// Rooms, the newest first, up to `limit` after `after` (the last of the page before). Answers whether there is
     /// more.
     pub async fn list(

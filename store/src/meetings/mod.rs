@@ -27,9 +27,13 @@ mod waiting;
 #[cfg(test)]
 mod door_tests;
 #[cfg(test)]
+mod memo_tests;
+#[cfg(test)]
 mod tests;
 
-use greffier_media::ids::RoomName;
+use std::sync::Arc;
+
+use greffier_media::{ids::RoomName, time::Clock};
 use sea_orm::DbErr;
 
 pub use self::{
@@ -44,7 +48,30 @@ pub use self::{
     rooms::{CallType, LiveCall, Member, NewRoom, RecordingRule, Room, RoomChange, RoomOptions, RoomRole, Rooms},
     waiting::{Waiting, WaitingRoom, WaitingState},
 };
-use crate::{AccountError, CallId, DatabaseError, ErrorKind, RoomInvitationId, UserId, WaitingId};
+use crate::{AccountError, CallId, DatabaseError, ErrorKind, Memo, RoomInvitationId, UserId, WaitingId};
+
+/// How many are remembered: some hundred bytes each, and as much for each person in a room.
+const REMEMBERED: usize = 20_000;
+
+/// What each request asks for that wants to enter a room.
+#[derive(Debug)]
+pub(crate) struct Memos {
+    /// By name, and for whom.
+    rooms: Memo<(String, Option<UserId>), Arc<Room>>,
+    /// Identities, by room.
+    kept_out: Memo<String, Arc<[String]>>,
+}
+
+impl Memos {
+    pub(crate) fn new(clock: &Arc<dyn Clock>) -> Self {
+        Self {
+            rooms: Memo::new(Arc::clone(clock), REMEMBERED, |room| {
+                1 + room.call.as_ref().map_or(0, |call| call.present.len() as u64)
+            }),
+            kept_out: Memo::new(Arc::clone(clock), REMEMBERED, |kept_out| 1 + kept_out.len() as u64),
+        }
+    }
+}
 
 /// Why a room or call is not as asked.
 #[derive(Debug, thiserror::Error)]

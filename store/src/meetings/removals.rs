@@ -1,5 +1,7 @@
 //! Who was put out of a call. They stay out of it, by whatever way they come, until they are let back in or it ends.
 
+use std::sync::Arc;
+
 use greffier_media::time::Arrival;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _,
@@ -12,7 +14,10 @@ use super::{
 };
 use crate::{
     CallId, DatabaseError,
-    database::column::{Row, from_time, storable},
+    database::{
+        Watched,
+        column::{Row, from_time, storable},
+    },
 };
 
 /// Somebody who was put out, as of when it was read.
@@ -65,17 +70,21 @@ impl Calls<'_> {
 
     /// Whether somebody is kept out of the call that goes on in a room.
     pub async fn is_kept_out(&self, room: &str, identity: &str) -> Result<bool, MeetingError> {
-        let of_call = call_removals::Entity::belongs_to(calls::Entity)
-            .from(call_removals::Column::CallId)
-            .to(calls::Column::Id);
-        let found = call_removals::Entity::find()
-            .join(JoinType::InnerJoin, of_call.into())
-            .filter(call_removals::Column::Identity.eq(storable(identity)))
-            .filter(calls::Column::RoomName.eq(storable(room)))
-            .filter(calls::Column::EndedNs.is_null())
-            .one(self.0.database.read())
-            .await?;
-        Ok(found.is_some())
+        let version = self.0.database.version(&[Watched::Calls, Watched::CallRemovals]);
+        let read = async || {
+            let of_call = call_removals::Entity::belongs_to(calls::Entity)
+                .from(call_removals::Column::CallId)
+                .to(calls::Column::Id);
+            let models = call_removals::Entity::find()
+                .join(JoinType::InnerJoin, of_call.into())
+                .filter(calls::Column::RoomName.eq(storable(room)))
+                .filter(calls::Column::EndedNs.is_null())
+                .all(self.0.database.read())
+                .await?;
+            Ok::<_, MeetingError>(models.into_iter().map(|model| model.identity).collect())
+        };
+        let kept_out: Arc<[String]> = self.0.memos.kept_out.or_read(version, room.to_owned(), read).await?;
+        Ok(kept_out.contains(&storable(identity)))
     }
 }
 

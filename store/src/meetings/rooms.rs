@@ -1,5 +1,7 @@
 //! What people make, change and end.
 
+use std::sync::Arc;
+
 use greffier_media::{ids::RoomName, time::Arrival};
 use sea_orm::{
     ActiveModelTrait as _,
@@ -18,11 +20,20 @@ use crate::{
     CallId, DatabaseError, RoomId, RoomInvitationId, UserId,
     accounts::{self, User, entity::users},
     database::{
-        NotUnique as _,
+        NotUnique as _, Watched,
         column::{Row, from_time, storable, to_json, to_name},
     },
     store::Inner,
 };
+
+/// What a [`Room`] is read from.
+const ROOM: [Watched; 5] = [
+    Watched::Rooms,
+    Watched::RoomMembers,
+    Watched::Users,
+    Watched::Calls,
+    Watched::CallParticipants,
+];
 
 /// How long a meeting may be planned for, in minutes: a week.
 const MAX_MINUTES: u32 = 7 * 24 * 60;
@@ -199,8 +210,18 @@ impl Rooms<'_> {
 
     /// A room by its name, as `viewer` sees it.
     pub async fn get(&self, name: &str, viewer: Option<UserId>) -> Result<Room, MeetingError> {
-        let model = find(self.0.database.read(), name).await?;
-        self.one(model, viewer).await
+        let version = self.0.database.version(&ROOM);
+        let read = async || {
+            let model = find(self.0.database.read(), name).await?;
+            self.one(model, viewer).await.map(Arc::new)
+        };
+        let room = self
+            .0
+            .memos
+            .rooms
+            .or_read(version, (name.to_owned(), viewer), read)
+            .await?;
+        Ok(Arc::unwrap_or_clone(room))
     }
 
     /// The same by its id.

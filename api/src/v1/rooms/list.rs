@@ -1,10 +1,10 @@
 //! `GET /api/livekit/rooms`
 
-use axum::{Json, extract::State};
+use axum::{body::Bytes, extract::State};
 use greffier_agent::view::RecordingView;
 use greffier_store::{
     MeetingError, UserId,
-    meetings::{RoomFilter, RoomState},
+    meetings::{Room, RoomFilter, RoomState},
 };
 use jiff::ToSpan as _;
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Principal,
     access::{Operation, Relation, Visible},
-    extract::{Page, PageQuery, Params, given},
+    extract::{Page, PageQuery, Params, Written, given},
     problem::{ApiError, ApiResult},
     services::App,
     v1::{
@@ -80,7 +80,7 @@ pub(super) async fn list(
     Params(filter): Params<Filter>,
     Params(search): Params<Search>,
     Params(page): Params<PageQuery>,
-) -> ApiResult<Json<Page<RoomView>>> {
+) -> ApiResult<Written> {
     let visible = caller.visible(Operation::SeeRoom)?;
     let (limit, after) = (page.limit()?, page.cursor()?);
     let first = filter.from.as_deref().map(|text| day(text, "?from")).transpose()?;
@@ -111,26 +111,41 @@ pub(super) async fn list(
         return Err(ApiError::forbidden());
     }
     let rooms = app.store().rooms();
-    let (found, more) = match visible {
-        Visible::All => rooms.list(&filter, after, limit).await?,
-        Visible::OfUser(user) => {
-            filter.member = Some(user);
-            rooms.list(&filter, after, limit).await?
-        }
-        Visible::OfRoom(name) => match rooms.get(&name, None).await {
-            Ok(room) => (vec![room], false),
-            Err(MeetingError::NoRoom(_)) => (Vec::new(), false),
+    if let Visible::OfRoom(name) = visible {
+        let found = match rooms.get(&name, None).await {
+            Ok(room) => vec![room],
+            Err(MeetingError::NoRoom(_)) => Vec::new(),
             Err(error) => return Err(error.into()),
-        },
+        };
+        return Ok(Written(written(&app, &found, false).await?));
+    }
+    if let Visible::OfUser(user) = visible {
+        filter.member = Some(user);
+    }
+    // What is to come or is no more is so at a time.
+    let version = rooms.version().filter(|_| filter.state.is_none());
+    let key = (filter.clone(), after, limit);
+    let read = async || {
+        let (found, more) = rooms.list(&filter, after, limit).await?;
+        written(&app, &found, more).await
     };
+    Ok(Written(app.room_pages.or_read(version, key, read).await?))
+}
+
+/// A page of a list, as it goes out.
+async fn written(app: &App, found: &[Room], more: bool) -> ApiResult<Bytes> {
     let mut items = Vec::with_capacity(found.len());
-    for room in &found {
+    for room in found {
         let recording = match room.call {
-            Some(_) => running(&app, room).await?,
+            Some(_) => running(app, room).await?,
             None => None,
         };
         items.push(RoomView::new(room, None, recording.as_ref().map(RecordingView::from)));
     }
     let next_cursor = found.last().filter(|_| more).map(|last| last.id.to_string());
-    Ok(Json(Page { items, next_cursor }))
+    let page = serde_json::to_vec(&Page { items, next_cursor }).map_err(|error| {
+        tracing::error!(%error, "a list of rooms cannot be written");
+        ApiError::internal()
+    })?;
+    Ok(page.into())
 }

@@ -205,8 +205,10 @@ async fn may_still(app: &App, room: &Room, identity: &str, role: RoomRole) -> Ap
         return Err(MeetingError::RoomEnded.into());
     }
     not_put_out(app, room, identity).await?;
-    if !was_there(app, room, identity).await? {
-        not_locked(room, role)?;
+    if let Err(locked) = not_locked(room, role)
+        && !was_there(app, room, identity).await?
+    {
+        return Err(locked);
     }
     has_place(room, identity)?;
     prepare(app, room).await;
