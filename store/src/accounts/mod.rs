@@ -21,7 +21,7 @@ mod tests;
 use sea_orm::DbErr;
 
 pub(crate) use self::password::Passwords;
-pub(crate) use self::users::{find as find_user, names_of};
+pub(crate) use self::users::find as find_user;
 pub use self::{
     joining::{Joining, NewUserInvitation, UserInvitation},
     keys::{ApiKey, ApiKeys, NewApiKey},

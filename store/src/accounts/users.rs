@@ -1,7 +1,5 @@
 //! Accounts.
 
-use std::collections::{BTreeSet, HashMap};
-
 use greffier_media::time::Arrival;
 use sea_orm::{
     ActiveModelTrait as _,
@@ -370,22 +368,6 @@ pub(crate) async fn find(connection: &impl ConnectionTrait, id: UserId) -> Resul
         .one(connection)
         .await?;
     model.ok_or(AccountError::NotFound(id))
-}
-
-/// What people are called, whether they still have an account or not.
-pub(crate) async fn names_of(
-    connection: &impl ConnectionTrait,
-    ids: impl IntoIterator<Item = String>,
-) -> Result<HashMap<String, String>, DatabaseError> {
-    let ids: BTreeSet<String> = ids.into_iter().collect();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let models = users::Entity::find()
-        .filter(users::Column::Id.is_in(ids))
-        .all(connection)
-        .await?;
-    Ok(models.into_iter().map(|model| (model.id, model.name)).collect())
 }
 
 async fn by_email(connection: &impl ConnectionTrait, email: &str) -> Result<Option<users::Model>, DatabaseError> {

@@ -4,19 +4,19 @@ use std::collections::HashMap;
 
 use greffier_media::time::Arrival;
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, QueryTrait as _, Select,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
     sea_query::{Expr, ExprTrait as _, Func},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallType, LiveCall, MeetingError, Present, Room, RoomRole, Rooms,
+    CallType, LiveCall, MeetingError, Present, Room, Rooms,
     entity::{call_participants, calls, room_members, rooms},
 };
 use crate::{
     DatabaseError, RoomId, UserId, Version,
-    accounts::names_of,
+    accounts::entity::users,
     database::Watched,
     database::column::{Row, contains, from_time, to_name},
 };
@@ -79,12 +79,11 @@ impl Rooms<'_> {
         after: Option<RoomId>,
         limit: u64,
     ) -> Result<(Vec<Room>, bool), MeetingError> {
-        let connection = self.0.database.read();
-        let wanted = self.wanted(filter, after);
-        let mut models = wanted.limit(limit.saturating_add(1)).all(connection).await?;
-        let more = models.len() as u64 > limit;
-        models.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok((assemble(connection, models, filter.member).await?, more))
+        let wanted = self.wanted(filter, after).limit(limit.saturating_add(1));
+        let mut rooms = read(self.0.database.read(), wanted, filter.member).await?;
+        let more = rooms.len() as u64 > limit;
+        rooms.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok((rooms, more))
     }
 
     /// A person's rooms in the order of the index that has them, so that a page of many costs no more than one of few.
@@ -171,80 +170,105 @@ impl Rooms<'_> {
             member: Some(user),
             ..RoomFilter::default()
         };
-        let models = self
+        let wanted = self
             .wanted(&filter, None)
             .filter(rooms::Column::ScheduledNs.gte(from_time(self.0.now().saturating_sub(month))))
             .filter(rooms::Column::EndedNs.is_null())
-            .limit(1000)
-            .all(self.0.database.read())
-            .await?;
-        let mut planned = assemble(self.0.database.read(), models, Some(user)).await?;
+            .limit(1000);
+        let mut planned = read(self.0.database.read(), wanted, Some(user)).await?;
         planned.sort_by_key(|room| room.scheduled);
         Ok(planned)
     }
 }
 
-/// Puts to rooms who owns them, what `viewer` is to them, and what goes on in them.
-pub(super) async fn assemble(
+/// A room, with what other tables say of it.
+#[derive(FromQueryResult)]
+struct Found {
+    #[sea_orm(nested)]
+    room: rooms::Model,
+    owner_name: Option<String>,
+    /// What whoever asks is to it.
+    viewer_role: Option<String>,
+    /// The call that goes on.
+    live_call: Option<String>,
+}
+
+/// Rooms, with who owns them, what `viewer` is to them, and what goes on in them: one question, and two more if something does.
+pub(super) async fn read(
     connection: &impl ConnectionTrait,
-    models: Vec<rooms::Model>,
+    wanted: Select<rooms::Entity>,
     viewer: Option<UserId>,
 ) -> Result<Vec<Room>, DatabaseError> {
-    let ids = || models.iter().map(|model| &model.id);
-    let (Some(first), Some(last)) = (ids().min(), ids().max()) else {
-        return Ok(Vec::new());
-    };
-    // Along an index from the first to the last, rather than one by one: what lies between and is not asked for is little.
-    let between = |column: Expr| column.between(first.as_str(), last.as_str());
-    let names = names_of(connection, models.iter().filter_map(|model| model.owner_id.clone())).await?;
-    let mut roles = HashMap::new();
-    if let Some(viewer) = viewer {
-        let rows = room_members::Entity::find()
-            .filter(room_members::Column::UserId.eq(viewer.to_string()))
-            .filter(between(room_members::Column::RoomId.into_expr()))
-            .all(connection)
-            .await?;
-        for row in rows {
-            let role: RoomRole = Row::new("room_members", &row.user_id).name("role", &row.role)?;
-            roles.insert(row.room_id, role);
-        }
-    }
-    let mut live = live_calls(connection, between(calls::Column::RoomId.into_expr())).await?;
-    models
+    let found = with_details(wanted, viewer)
+        .into_model::<Found>()
+        .all(connection)
+        .await?;
+    let ids = found.iter().filter_map(|found| found.live_call.clone()).collect();
+    let mut live = live_calls(connection, ids).await?;
+    found
         .into_iter()
-        .map(|model| {
-            let owner = model.owner_id.as_ref().and_then(|owner| names.get(owner).cloned());
-            let (call, role) = (live.remove(&model.id), roles.get(&model.id).copied());
-            Room::from_model(model, owner, call, role)
+        .map(|found| {
+            let row = Row::new("room_members", &found.room.id);
+            let role = row.name_opt("role", found.viewer_role.as_deref())?;
+            let call = found.live_call.and_then(|call| live.remove(&call));
+            Room::from_model(found.room, found.owner_name, call, role)
         })
         .collect()
 }
 
-/// What goes on now in `rooms`, by room.
+fn with_details(wanted: Select<rooms::Entity>, viewer: Option<UserId>) -> Select<rooms::Entity> {
+    let room = || rooms::Column::Id.into_expr();
+    let owner = users::Entity::find()
+        .select_only()
+        .column(users::Column::Name)
+        .filter(users::Column::Id.into_expr().eq(rooms::Column::OwnerId.into_expr()));
+    // There is one at most; that a table could hold more must not make one room two.
+    let call = calls::Entity::find()
+        .select_only()
+        .expr(calls::Column::Id.max())
+        .filter(calls::Column::RoomId.into_expr().eq(room()))
+        .filter(calls::Column::EndedNs.is_null());
+    let role = match viewer {
+        Some(viewer) => room_members::Entity::find()
+            .select_only()
+            .column(room_members::Column::Role)
+            .filter(room_members::Column::RoomId.into_expr().eq(room()))
+            .filter(room_members::Column::UserId.eq(viewer.to_string()))
+            .into_query()
+            .into(),
+        None => Expr::value(None::<String>),
+    };
+    wanted
+        .expr_as(owner.into_query(), "owner_name")
+        .expr_as(call.into_query(), "live_call")
+        .expr_as(role, "viewer_role")
+}
+
+/// Calls that go on, by their id.
 async fn live_calls(
     connection: &impl ConnectionTrait,
-    rooms: Expr,
+    ids: Vec<String>,
 ) -> Result<HashMap<String, LiveCall>, DatabaseError> {
-    let models = calls::Entity::find()
-        .filter(rooms)
-        .filter(calls::Column::EndedNs.is_null())
-        .all(connection)
-        .await?;
-    if models.is_empty() {
+    if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let mut present = present(connection, models.iter().map(|call| call.id.clone())).await?;
-    let mut live = HashMap::new();
-    for model in models {
-        let row = Row::new("calls", &model.id);
-        let call = LiveCall {
-            id: row.parse("id", &model.id)?,
-            started: row.time("started_ns", model.started_ns)?,
-            present: present.remove(&model.id).unwrap_or_default(),
-        };
-        live.extend(model.room_id.map(|room| (room, call)));
-    }
-    Ok(live)
+    let models = calls::Entity::find()
+        .filter(calls::Column::Id.is_in(ids.clone()))
+        .all(connection)
+        .await?;
+    let mut present = present(connection, ids.into_iter()).await?;
+    models
+        .into_iter()
+        .map(|model| {
+            let row = Row::new("calls", &model.id);
+            let call = LiveCall {
+                id: row.parse("id", &model.id)?,
+                started: row.time("started_ns", model.started_ns)?,
+                present: present.remove(&model.id).unwrap_or_default(),
+            };
+            Ok((model.id, call))
+        })
+        .collect()
 }
 
 /// Who is there now, by call, in the order they came.
@@ -274,7 +298,7 @@ pub(super) async fn present(
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::{DbBackend, FromQueryResult, Statement};
+    use sea_orm::{DbBackend, Statement};
 
     use super::*;
     use crate::testing::Data;
@@ -291,7 +315,8 @@ mod tests {
             member: Some("usr_01K742SGZ8G9ZPSZRE24HRSYRN".parse().unwrap()),
             ..RoomFilter::default()
         };
-        let query = store.rooms().wanted(&filter, None).limit(50).build(DbBackend::Sqlite);
+        let wanted = store.rooms().wanted(&filter, None).limit(50);
+        let query = with_details(wanted, filter.member).build(DbBackend::Sqlite);
         let explain = format!("EXPLAIN QUERY PLAN {query}");
         let steps = Step::find_by_statement(Statement::from_string(DbBackend::Sqlite, explain))
             .all(store.inner.database.read())

@@ -6,7 +6,7 @@ use greffier_media::{ids::RoomName, time::Arrival};
 use sea_orm::{
     ActiveModelTrait as _,
     ActiveValue::Set,
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
     sea_query::{Expr, OnConflict},
 };
 use serde::{Deserialize, Serialize};
@@ -197,23 +197,22 @@ impl Rooms<'_> {
             updated_ns: Set(from_time(now)),
             ended_ns: Set(None),
         };
-        let inserted = rooms::Entity::insert(model).exec_with_returning(&transaction).await;
-        let model = match inserted {
-            Ok(model) => model,
+        match rooms::Entity::insert(model).exec_without_returning(&transaction).await {
+            Ok(_) => {}
             Err(error) if error.is_not_unique() => return Err(MeetingError::NameTaken(new.name.clone())),
             Err(error) => return Err(error.into()),
-        };
+        }
         put_members(&transaction, id, new.owner, &new.members, now).await?;
         transaction.commit().await?;
-        self.one(model, new.owner).await
+        self.by_id(id, new.owner).await
     }
 
     /// A room by its name, as `viewer` sees it.
     pub async fn get(&self, name: &str, viewer: Option<UserId>) -> Result<Room, MeetingError> {
         let version = self.0.database.version(&ROOM);
         let read = async || {
-            let model = find(self.0.database.read(), name).await?;
-            self.one(model, viewer).await.map(Arc::new)
+            let wanted = rooms::Entity::find().filter(rooms::Column::Name.eq(storable(name)));
+            self.one(wanted, viewer, name).await.map(Arc::new)
         };
         let room = self
             .0
@@ -226,16 +225,18 @@ impl Rooms<'_> {
 
     /// The same by its id.
     pub async fn by_id(&self, id: RoomId, viewer: Option<UserId>) -> Result<Room, MeetingError> {
-        let model = rooms::Entity::find_by_id(id.to_string())
-            .one(self.0.database.read())
-            .await?;
-        self.one(model.ok_or_else(|| MeetingError::NoRoom(id.to_string()))?, viewer)
-            .await
+        let id = id.to_string();
+        self.one(rooms::Entity::find_by_id(id.as_str()), viewer, &id).await
     }
 
-    async fn one(&self, model: rooms::Model, viewer: Option<UserId>) -> Result<Room, MeetingError> {
-        let mut rooms = super::list::assemble(self.0.database.read(), vec![model], viewer).await?;
-        Ok(rooms.remove(0))
+    async fn one(
+        &self,
+        wanted: Select<rooms::Entity>,
+        viewer: Option<UserId>,
+        named: &str,
+    ) -> Result<Room, MeetingError> {
+        let mut found = super::list::read(self.0.database.read(), wanted, viewer).await?;
+        found.pop().ok_or_else(|| MeetingError::NoRoom(named.to_owned()))
     }
 
     /// What somebody is to a room.
@@ -285,10 +286,8 @@ impl Rooms<'_> {
         let transaction = self.0.database.begin().await?;
         let old = find_open(&transaction, name).await?;
         let row = Row::new("rooms", &old.id);
-        let (id, owner) = (
-            row.parse("id", &old.id)?,
-            row.parse_opt("owner_id", old.owner_id.as_deref())?,
-        );
+        let id: RoomId = row.parse("id", &old.id)?;
+        let owner = row.parse_opt("owner_id", old.owner_id.as_deref())?;
         let was_locked = old.locked;
         let mut model: rooms::ActiveModel = old.into();
         if let Some(title) = title {
@@ -314,16 +313,16 @@ impl Rooms<'_> {
             model.duration_minutes = Set(minutes.map(i64::from));
         }
         model.updated_ns = Set(from_time(now));
-        let model = model.update(&transaction).await?;
+        model.update(&transaction).await?;
         if let Some(members) = &change.members {
             room_members::Entity::delete_many()
-                .filter(room_members::Column::RoomId.eq(model.id.as_str()))
+                .filter(room_members::Column::RoomId.eq(id.to_string()))
                 .exec(&transaction)
                 .await?;
             put_members(&transaction, id, owner, members, now).await?;
         }
         transaction.commit().await?;
-        self.one(model, viewer).await
+        self.by_id(id, viewer).await
     }
 
     /// Makes somebody something to a room that has not ended; the owner stays the owner.
@@ -386,14 +385,6 @@ impl Rooms<'_> {
         transaction.commit().await?;
         Ok(())
     }
-}
-
-pub(super) async fn find(connection: &impl ConnectionTrait, name: &str) -> Result<rooms::Model, MeetingError> {
-    let model = rooms::Entity::find()
-        .filter(rooms::Column::Name.eq(storable(name)))
-        .one(connection)
-        .await?;
-    model.ok_or_else(|| MeetingError::NoRoom(name.to_owned()))
 }
 
 /// One that may still change, locked until the transaction ends.
