@@ -219,6 +219,7 @@ def greffier(program: str, folder: Path) -> tuple[dict[str, Any], list[dict[str,
         print(f"{len(views)} rooms made in {time.monotonic() - began:.1f} s", file=sys.stderr)
         shown = ask(port, "GET", "/api/livekit/rooms")[1]
         measured = measure(port, pid, folder)
+        measured["nothing"] = load(port, ["GET /healthz"], SECONDS, folder)
         with changing(port):
             measured["changing"] = {name: load(port, requests, SECONDS, folder) for name, requests in calls(port).items()}
         return measured, views, shown
@@ -262,14 +263,18 @@ def main() -> None:
     print(f"changing: Greffier, while {CHANGES} rooms a second are renamed")
     print(f"FastAPI on uvicorn with uvloop and httptools, {CORES} worker processes")
     print(f"{'':26}{'':>10}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}")
+
+    def row(call: str, who: str, figures: dict[str, Any]) -> None:
+        print(f"{call:26}{who:>10}{figures['per_second']:>12.0f}{figures['p50_ms']:>9.2f}{figures['p99_ms']:>9.2f}")
+
     for call in ours["calls"]:
-        rows = (("Greffier", ours["calls"]), ("FastAPI", theirs["calls"]), ("changing", ours["changing"]))
-        for who, measured in rows:
-            figures = measured[call]
-            print(f"{call:26}{who:>10}{figures['per_second']:>12.0f}{figures['p50_ms']:>9.2f}{figures['p99_ms']:>9.2f}")
+        row(call, "Greffier", ours["calls"][call])
+        row(call, "FastAPI", theirs["calls"][call])
+        row(call, "changing", ours["changing"][call])
         ratio = ours["calls"][call]["per_second"] / theirs["calls"][call]["per_second"]
         result["ratio"][call] = ratio
         print(f"{'':26}{'ratio':>10}{ratio:>11.1f}x")
+    row("GET /healthz (no work)", "Greffier", ours["nothing"])
     for who, measured in (("Greffier", ours), ("FastAPI", theirs)):
         print(f"{'memory (RSS), MiB':26}{who:>10}{measured['idle_mib']:>12.0f} idle{measured['loaded_mib']:>9.0f} loaded")
     if len(sys.argv) > 2:

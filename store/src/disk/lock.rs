@@ -15,7 +15,16 @@ use crate::ErrorKind;
 /// would let a second process lock a new file while a third still waits on the old.
 #[derive(Debug)]
 pub(crate) struct DataLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DataLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: between its birth and its program a child of this process has it open as well.
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the lock of the data directory is given back when the process ends");
+        }
+    }
 }
 
 impl DataLock {
@@ -43,7 +52,7 @@ impl DataLock {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         write_holder(&mut file).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Whether some process has the lock at `path` now.
@@ -106,6 +115,12 @@ fn write_holder(file: &mut File) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        process::Command,
+        sync::atomic::{AtomicBool, Ordering::Relaxed},
+        thread,
+    };
+
     use super::*;
 
     #[test]
@@ -125,5 +140,22 @@ mod tests {
         drop(first);
         assert!(!DataLock::is_held(&path).unwrap());
         DataLock::acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn a_child_that_begins_keeps_no_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Relaxed) {
+                    assert!(Command::new("true").status().unwrap().success());
+                }
+            });
+            let refused = (0..1000).filter(|_| DataLock::acquire(&path).is_err()).count();
+            is_over.store(true, Relaxed);
+            assert_eq!(refused, 0);
+        });
     }
 }
