@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, oneshot};
 use tracing::Instrument as _;
 
-use super::ClientAddress;
+use super::{ClientAddress, repeat};
 use crate::{
     auth::Actor,
     openapi,
@@ -44,7 +44,7 @@ const UNTOLD: [&str; 5] = [
     "livekit_webhook",
 ];
 
-/// Where a `POST` changes nothing.
+/// Where a `POST` changes nothing, unless its answer is to be kept.
 const TOKEN: &str = "/api/livekit/token";
 
 /// Accesses that were written down a moment ago.
@@ -90,7 +90,7 @@ impl Default for Changes {
 /// down, whether whoever asked for it waits for the answer or not.
 pub(crate) async fn audit(State(app): State<App>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if reads || request.uri().path() == TOKEN {
+    if reads || (request.uri().path() == TOKEN && !request.headers().contains_key(repeat::KEY)) {
         return noted(app, request, next).await;
     }
     let Ok(permit) = Arc::clone(&app.changes.0).try_acquire_owned() else {

@@ -15,7 +15,7 @@ use crate::{
     services::App,
 };
 
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Bytes of an answer that is kept; creating calls answer less.
 const LARGEST: usize = 256 * 1024;
