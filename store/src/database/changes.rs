@@ -72,10 +72,10 @@ impl Changes {
     /// The version of what these tables hold now. `None`: they are changing.
     ///
     /// What is read after this was asked is of this version if the version is still the same when it is used.
-    pub(crate) fn version(&self, tables: &[Watched]) -> Option<Version> {
+    pub(crate) fn version(&self, tables: impl IntoIterator<Item = Watched>) -> Option<Version> {
         let mut sum = 0;
         for table in tables {
-            let table = &self.0[*table as usize];
+            let table = &self.0[table as usize];
             let begun = table.begun.load(SeqCst);
             if table.done.load(SeqCst) != begun {
                 return None;
@@ -157,20 +157,20 @@ mod tests {
     fn a_version_is_known_between_changes() {
         let changes = Changes::new();
         let both = [Watched::Rooms, Watched::Calls];
-        let before = changes.version(&both).unwrap();
+        let before = changes.version(both).unwrap();
         changes.touch("users");
         changes.begin();
-        assert_eq!(changes.version(&both), Some(before), "another table");
+        assert_eq!(changes.version(both), Some(before), "another table");
         changes.touch("calls");
         changes.forget();
         changes.begin();
-        assert_eq!(changes.version(&both), Some(before), "rolled back");
+        assert_eq!(changes.version(both), Some(before), "rolled back");
         changes.touch("calls");
-        assert_eq!(changes.version(&both), Some(before), "nobody sees it yet");
+        assert_eq!(changes.version(both), Some(before), "nobody sees it yet");
         changes.begin();
-        assert_eq!(changes.version(&both), None);
+        assert_eq!(changes.version(both), None);
         changes.settle();
-        assert_ne!(changes.version(&both), Some(before));
-        assert_eq!(changes.version(&[Watched::Rooms]), Some(Version(0)));
+        assert_ne!(changes.version(both), Some(before));
+        assert_eq!(changes.version([Watched::Rooms]), Some(Version(0)));
     }
 }

@@ -145,7 +145,7 @@ impl Database {
     }
 
     /// The version of what these tables hold now. `None` if it cannot be told: others write too, or somebody does just now.
-    pub(crate) fn version(&self, tables: &[Watched]) -> Option<Version> {
+    pub(crate) fn version(&self, tables: impl IntoIterator<Item = Watched>) -> Option<Version> {
         self.changes.as_ref()?.version(tables)
     }
 

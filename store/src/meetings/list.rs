@@ -17,12 +17,23 @@ use super::{
 use crate::{
     DatabaseError, RoomId, UserId, Version,
     accounts::entity::users,
-    database::Watched,
-    database::column::{Row, contains, from_time, to_name},
+    database::{
+        Watched,
+        column::{Row, contains, from_time, to_name},
+    },
 };
 
 /// A planned meeting is still to come for so long after it should have begun, in hours.
 const LATE_HOURS: u64 = 1;
+
+/// What a [`Room`] is read from.
+pub(super) const ROOM: [Watched; 5] = [
+    Watched::Rooms,
+    Watched::RoomMembers,
+    Watched::Users,
+    Watched::Calls,
+    Watched::CallParticipants,
+];
 
 /// Where a room stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,16 +70,8 @@ pub struct RoomFilter {
 impl Rooms<'_> {
     /// The version of what rooms and the recordings that run in them are read from. `None`: it cannot be told.
     pub fn version(&self) -> Option<Version> {
-        self.0.database.version(&[
-            Watched::Rooms,
-            Watched::RoomMembers,
-            Watched::Users,
-            Watched::Calls,
-            Watched::CallParticipants,
-            Watched::Recordings,
-            Watched::RecordingLabels,
-            Watched::Participants,
-        ])
+        let recorded = [Watched::Recordings, Watched::RecordingLabels, Watched::Participants];
+        self.0.database.version(ROOM.into_iter().chain(recorded))
     }
 
     /// Rooms, the newest first, up to `limit` after `after` (the last of the page before). Answers whether there is

@@ -70,7 +70,7 @@ impl Calls<'_> {
 
     /// Whether somebody is kept out of the call that goes on in a room.
     pub async fn is_kept_out(&self, room: &str, identity: &str) -> Result<bool, MeetingError> {
-        let version = self.0.database.version(&[Watched::Calls, Watched::CallRemovals]);
+        let version = self.0.database.version([Watched::Calls, Watched::CallRemovals]);
         let read = async || {
             let of_call = call_removals::Entity::belongs_to(calls::Entity)
                 .from(call_removals::Column::CallId)

@@ -14,26 +14,17 @@ use serde::{Deserialize, Serialize};
 use super::{
     MeetingError, Present,
     entity::{room_invitations, room_members, rooms},
-    invitations,
+    invitations, list,
 };
 use crate::{
     CallId, DatabaseError, RoomId, RoomInvitationId, UserId,
     accounts::{self, User, entity::users},
     database::{
-        NotUnique as _, Watched,
+        NotUnique as _,
         column::{Row, from_time, storable, to_json, to_name},
     },
     store::Inner,
 };
-
-/// What a [`Room`] is read from.
-const ROOM: [Watched; 5] = [
-    Watched::Rooms,
-    Watched::RoomMembers,
-    Watched::Users,
-    Watched::Calls,
-    Watched::CallParticipants,
-];
 
 /// How long a meeting may be planned for, in minutes: a week.
 const MAX_MINUTES: u32 = 7 * 24 * 60;
@@ -209,7 +200,7 @@ impl Rooms<'_> {
 
     /// A room by its name, as `viewer` sees it.
     pub async fn get(&self, name: &str, viewer: Option<UserId>) -> Result<Room, MeetingError> {
-        let version = self.0.database.version(&ROOM);
+        let version = self.0.database.version(list::ROOM);
         let read = async || {
             let wanted = rooms::Entity::find().filter(rooms::Column::Name.eq(storable(name)));
             self.one(wanted, viewer, name).await.map(Arc::new)
@@ -235,7 +226,7 @@ impl Rooms<'_> {
         viewer: Option<UserId>,
         named: &str,
     ) -> Result<Room, MeetingError> {
-        let mut found = super::list::read(self.0.database.read(), wanted, viewer).await?;
+        let mut found = list::read(self.0.database.read(), wanted, viewer).await?;
         found.pop().ok_or_else(|| MeetingError::NoRoom(named.to_owned()))
     }
 
