@@ -566,3 +566,39 @@ async fn a_change_is_done_and_written_down_though_nobody_waits_for_it() {
     let again = api.send(asked()).await;
     assert_eq!(again.status, 201, "it is under way no more: {}", again.text());
 }
+
+#[tokio::test]
+async fn a_token_that_is_to_be_kept_is_made_though_nobody_waits_for_it() {
+    let api = Api::new().await;
+    let ada = admin(&api).await;
+    // Whoever asked hangs up at once, or a little later.
+    for polls in 1..16 {
+        let asked = || {
+            crate::testing::request(Method::POST, "/api/livekit/token", &ada.token)
+                .header("content-type", "application/json")
+                .header("idempotency-key", format!("k{polls}"))
+                .body(axum::body::Body::from(json!({"room": "demo"}).to_string()))
+                .unwrap()
+        };
+        {
+            let mut answer = std::pin::pin!(api.router.clone().oneshot(asked()));
+            for _ in 0..polls {
+                if futures_util::poll!(answer.as_mut()).is_ready() {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_micros(100)).await;
+            }
+        }
+        let kept = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+            loop {
+                let again = api.send(asked()).await;
+                if again.status != 409 {
+                    return again;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        let kept = kept.await.expect("it is under way no more");
+        assert_eq!(kept.status, 200, "{}", kept.text());
+    }
+}
